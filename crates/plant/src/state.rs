@@ -1,0 +1,322 @@
+//! What is known of the plant after an entry.
+
+use crate::body::{
+    Change, Genesis, Grant, Hold, Member, Order, Outcome, Program, Recording, Report, RunEnded,
+    Template,
+};
+use base::{Bytes, Digest, Id, Millis, Refusal, Rule};
+use policy::{Action, Decision, Policy, Question, Resource, Role};
+use proof::{
+    entry::{Entry, Leaf, VerifiedEntry},
+    keys::PublicKey,
+};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// A member with the keys that count no longer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MemberState {
+    /// As enrolled.
+    pub member: Member,
+    /// Fingerprints of revoked keys, with the index of the revocation.
+    pub revoked: BTreeMap<Digest, u64>,
+}
+
+/// A change that was proposed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Proposal {
+    /// What would change.
+    pub change: Change,
+    /// Who proposed it.
+    pub proposer: Id,
+    /// Security officers that approved it; the proposer counts when it is one.
+    pub officers: BTreeSet<Id>,
+    /// Whether it has taken effect.
+    pub effective: bool,
+}
+
+/// An approved program.
+pub type ProgramState = Program;
+
+/// How far an order has come.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunStatus {
+    /// Logged, not started.
+    Pending,
+    /// Consumed by its cell at this index.
+    Started(u64),
+    /// Over.
+    Ended(Outcome),
+    /// Its cell refused it.
+    Refused(Refusal),
+}
+
+/// An order and its run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OrderState {
+    /// The order.
+    pub order: Order,
+    /// Its index on the ledger.
+    pub index: u64,
+    /// Who signed it.
+    pub issuer: Id,
+    /// The fingerprint of the key that signed it.
+    pub key: Digest,
+    /// Whether an authenticator verified the person.
+    pub user_verified: bool,
+    /// When the site logged it.
+    pub logged_at: Millis,
+    /// How far it has come.
+    pub status: RunStatus,
+    /// How the run ended.
+    pub ended: Option<RunEnded>,
+    /// Root CIDs of its recordings.
+    pub recordings: BTreeSet<String>,
+}
+
+/// A recording in the vault.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RecordingState {
+    /// As registered.
+    pub recording: Recording,
+    /// Its index on the ledger.
+    pub index: u64,
+    /// The entry that asked to destroy its key.
+    pub shred: Option<Digest>,
+    /// Whether the key is gone.
+    pub shredded: bool,
+}
+
+/// A grant and what was read under it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GrantState {
+    /// The grant.
+    pub grant: Grant,
+    /// Its index on the ledger.
+    pub index: u64,
+    /// Who issued it.
+    pub issuer: Id,
+    /// Bytes served so far.
+    pub used: u64,
+    /// Reads so far.
+    pub reads: u64,
+    /// The index of its revocation.
+    pub revoked: Option<u64>,
+}
+
+/// A filed report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Reported {
+    /// The report.
+    pub report: Report,
+    /// Its index on the ledger.
+    pub index: u64,
+    /// Who filed it.
+    pub issuer: Id,
+    /// The digest of the passport issued from it.
+    pub passport: Option<Digest>,
+}
+
+/// A hold in force.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HoldState {
+    /// The hold.
+    pub hold: Hold,
+    /// Its index on the ledger.
+    pub index: u64,
+    /// Who placed it.
+    pub issuer: Id,
+    /// People who want it released.
+    pub releases: BTreeSet<Id>,
+}
+
+/// The plant after [`Plant::size`] entries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plant {
+    /// The site.
+    pub site: Id,
+    /// The genesis entry's identifier.
+    pub genesis: Digest,
+    /// The anchors.
+    pub anchors: Genesis,
+    /// The policy in force.
+    pub policy: Policy,
+    /// Members by identifier.
+    pub members: BTreeMap<Id, MemberState>,
+    /// Proposals by entry.
+    pub proposals: BTreeMap<Digest, Proposal>,
+    /// Programs by identifier.
+    pub programs: BTreeMap<Id, ProgramState>,
+    /// Templates by identifier.
+    pub templates: BTreeMap<Id, Template>,
+    /// Orders by entry.
+    pub orders: BTreeMap<Digest, OrderState>,
+    /// Recordings by root CID.
+    pub recordings: BTreeMap<String, RecordingState>,
+    /// Grants by entry.
+    pub grants: BTreeMap<Digest, GrantState>,
+    /// Reports by entry.
+    pub reports: BTreeMap<Digest, Reported>,
+    /// The report that enrolled each part.
+    pub enrolments: BTreeMap<Id, Digest>,
+    /// Holds in force, by entry.
+    pub holds: BTreeMap<Digest, HoldState>,
+    /// Refusals recorded so far.
+    pub refusals: u64,
+    /// Entries so far.
+    pub size: u64,
+    /// When the last entry was logged.
+    pub logged_at: Millis,
+    /// Index of each entry.
+    pub(crate) index: HashMap<Digest, u64>,
+    /// (issuer, cell, nonce) of each entry.
+    pub(crate) used: HashSet<(Id, Option<Id>, Bytes)>,
+}
+
+impl Plant {
+    /// The index of an entry that is on the ledger.
+    pub fn index_of(&self, entry: &Digest) -> Option<u64> {
+        self.index.get(entry).copied()
+    }
+
+    /// A member's key, when it is enrolled and not revoked.
+    pub fn live_key(&self, member: &Id, key: &Digest) -> Option<&PublicKey> {
+        let member = self.members.get(member)?;
+        if member.revoked.contains_key(key) {
+            return None;
+        }
+        member.member.keys.iter().find(|k| k.fingerprint() == *key)
+    }
+
+    /// A member's roles; none when it is not enrolled.
+    pub fn roles(&self, member: &Id) -> BTreeSet<Role> {
+        self.members
+            .get(member)
+            .map(|m| m.member.roles.clone())
+            .unwrap_or_default()
+    }
+
+    /// Whether a member has a role.
+    pub fn has_role(&self, member: &Id, role: Role) -> bool {
+        self.members
+            .get(member)
+            .is_some_and(|m| m.member.roles.contains(&role))
+    }
+
+    /// Asks the policy in force.
+    pub fn may(
+        &self,
+        member: &Id,
+        action: Action,
+        resource: Resource<'_>,
+        user_verified: bool,
+        subject: &str,
+    ) -> Decision {
+        let roles = self.roles(member);
+        let question = Question {
+            principal: member,
+            roles: &roles,
+            action,
+            resource,
+            user_verified,
+            subject,
+        };
+        self.policy.decide(&question)
+    }
+
+    /// The holds that stop a cell.
+    pub fn holds_on<'a>(&'a self, cell: &'a Id) -> impl Iterator<Item = &'a HoldState> {
+        self.holds
+            .values()
+            .filter(move |h| h.hold.cell.as_ref().is_none_or(|c| c == cell))
+    }
+
+    /// Verifies an entry's signature under the issuer's live key.
+    pub fn verify(&self, entry: Entry) -> Result<VerifiedEntry, Refusal> {
+        let statement = &entry.statement;
+        let (issuer, key) = (statement.issuer.clone(), statement.key);
+        let refuse = |rule, reason: String, accepted: &str| Refusal {
+            who: issuer.to_string(),
+            what: "an entry on the ledger".into(),
+            rule,
+            reason,
+            accepted: accepted.into(),
+        };
+        let Some(member) = self.members.get(&issuer) else {
+            let reason = format!("`{issuer}` is not enrolled");
+            return Err(refuse(
+                Rule::Enrolment,
+                reason,
+                "an entry by an enrolled member",
+            ));
+        };
+        if let Some(index) = member.revoked.get(&key) {
+            let reason = format!("key {} was revoked at index {index}", key.short());
+            return Err(refuse(Rule::Enrolment, reason, "a key that is not revoked"));
+        }
+        let Some(public) = self.live_key(&issuer, &key).cloned() else {
+            let reason = format!("key {} is not a key of `{issuer}`", key.short());
+            return Err(refuse(
+                Rule::Enrolment,
+                reason,
+                "one of the issuer's enrolled keys",
+            ));
+        };
+        entry.verify(&public).map_err(|e| {
+            refuse(
+                Rule::Signature,
+                e.to_string(),
+                "a signature by the key that the entry names",
+            )
+        })
+    }
+
+    /// Begins a plant with its genesis leaf.
+    ///
+    /// The genesis is signed by one of the security officers it names; whether it
+    /// is *the* genesis is a question of trust anchors, so callers compare
+    /// [`Plant::genesis`] with the digest they were set up with.
+    pub fn begin(leaf: &Leaf) -> Result<Self, Refusal> {
+        crate::admit::genesis(leaf)
+    }
+
+    /// Verifies, admits and applies the next leaf of a log, for a follower. The
+    /// state is unchanged when it is refused.
+    ///
+    /// A refusal here means that the site logged what it must not have: stop
+    /// trusting it.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<Digest, Refusal> {
+        let leaf = Leaf::parse(bytes).map_err(|e| Refusal {
+            who: "the site".into(),
+            what: format!("entry {}", self.size),
+            rule: Rule::Format,
+            reason: e.to_string(),
+            accepted: "a canonical leaf".into(),
+        })?;
+        let verified = self.verify(leaf.entry)?;
+        let admitted = self.admit(verified, leaf.logged_at)?;
+        let id = admitted.id();
+        self.apply(admitted);
+        Ok(id)
+    }
+}
+
+impl Plant {
+    /// Like [`Plant::append`], for an excerpt of a log: entries between the last
+    /// one and `index` are unknown. What the excerpt leaves out (a revocation,
+    /// say) is not known to have happened or not.
+    pub fn append_at(&mut self, index: u64, bytes: &[u8]) -> Result<Digest, Refusal> {
+        if index < self.size {
+            return Err(Refusal {
+                who: "the excerpt".into(),
+                what: format!("entry {index}"),
+                rule: Rule::Inclusion,
+                reason: format!("it follows entry {}", self.size.saturating_sub(1)),
+                accepted: "entries in the order of their indexes".into(),
+            });
+        }
+        let size = std::mem::replace(&mut self.size, index);
+        self.append(bytes).inspect_err(|_| self.size = size)
+    }
+}

@@ -1,0 +1,414 @@
+//! Who may do what: the one place that knows Cedar.
+//!
+//! A [`Policy`] is parsed from text that strict validation accepted against the
+//! [schema](SCHEMA), so a misspelt role, action or attribute never becomes a
+//! silent "no". [`Policy::decide`] is pure: the same question to the same text
+//! has the same answer on the site, in the cell and in an audit years later.
+//! What Cedar cannot weaken stands in the plant crate: two people for a change
+//! of rules, one run an order, a grant's bounds.
+
+use base::Id;
+use cedar_policy::{
+    Authorizer, Context, Entities, Entity, EntityUid, PolicyId, PolicySet, Request, Schema,
+    ValidationMode, Validator,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fmt,
+    str::FromStr,
+};
+
+/// The Cedar schema: entities, actions and what each request carries.
+pub const SCHEMA: &str = include_str!("schema.cedarschema");
+/// The policies that a new plant starts with, explained.
+pub const DEFAULT: &str = include_str!("default.cedar");
+/// The most bytes a policy text may have.
+pub const MAX_POLICY_BYTES: usize = 32 * 1024;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant),+ }
+
+        impl $name {
+            /// Every one of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+            /// The word that stands in entries and policies.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+            fn from_str(s: &str) -> Result<Self, String> {
+                Self::ALL.iter().copied().find(|x| x.as_str() == s).ok_or_else(|| {
+                    let known: Vec<_> = Self::ALL.iter().map(|x| x.as_str()).collect();
+                    format!("`{s}` is none of {}", known.join(", "))
+                })
+            }
+        }
+    };
+}
+
+words! {
+    /// What a member is in the plant.
+    Role {
+        /// Launches runs.
+        Operator = "operator",
+        /// Writes robot programs and templates.
+        Integrator = "integrator",
+        /// Prepares models and templates.
+        MlEngineer = "ml-engineer",
+        /// Governs rules, keys and data.
+        SecurityOfficer = "security-officer",
+        /// Reads everything, changes nothing.
+        Auditor = "auditor",
+        /// An outside AI that is granted data.
+        Processor = "processor",
+        /// A robot's gateway.
+        Cell = "cell",
+        /// The site's server.
+        Site = "site",
+    }
+}
+
+words! {
+    /// What somebody asks to do.
+    Action {
+        /// Order a run on a cell.
+        PlaceOrder = "order.place",
+        /// Stop a cell or the site from taking orders.
+        PlaceHold = "hold.place",
+        /// Lift a hold.
+        ReleaseHold = "hold.release",
+        /// Propose a change of rules.
+        ProposeChange = "change.propose",
+        /// Approve a proposed change.
+        ApproveChange = "change.approve",
+        /// Revoke a key.
+        RevokeKey = "key.revoke",
+        /// Grant recordings to a processor.
+        IssueGrant = "grant.issue",
+        /// Revoke a grant.
+        RevokeGrant = "grant.revoke",
+        /// Destroy a recording's key.
+        ShredRecording = "recording.shred",
+        /// File a report.
+        FileReport = "report.file",
+        /// Record what a cell did.
+        RecordRun = "run.record",
+        /// Record what the site did.
+        RecordSite = "site.record",
+        /// Record a refusal.
+        RecordRefusal = "refusal.record",
+        /// Read the ledger and the plant's state.
+        ReadPlant = "plant.read",
+    }
+}
+
+/// What an action is done to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource<'a> {
+    /// One cell.
+    Cell(&'a Id),
+    /// The whole site.
+    Site(&'a Id),
+}
+
+/// "May this member do this, here, now?"
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// Who asks.
+    pub principal: &'a Id,
+    /// The roles of who asks.
+    pub roles: &'a BTreeSet<Role>,
+    /// What is asked.
+    pub action: Action,
+    /// To what it would be done.
+    pub resource: Resource<'a>,
+    /// Whether an authenticator verified the person.
+    pub user_verified: bool,
+    /// The program of an order, or the kind of a change.
+    pub subject: &'a str,
+}
+
+/// The answer, with the policies that gave it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// Whether it is allowed.
+    pub allowed: bool,
+    /// For each policy that decided: its `@says` text, or its `@id`.
+    pub because: Vec<String>,
+}
+
+/// Why a policy text is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// It does not parse as Cedar.
+    #[error("policy text: {0}")]
+    Parse(String),
+    /// It parses, but names what the schema does not know.
+    #[error("policy text is not valid under the schema: {0}")]
+    Invalid(String),
+}
+
+/// A validated set of policies.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    text: String,
+    set: PolicySet,
+    schema: Schema,
+}
+
+impl PartialEq for Policy {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Policy {
+    /// Parses and strictly validates Cedar text.
+    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        if text.len() > MAX_POLICY_BYTES {
+            let found = text.len();
+            return Err(PolicyError::Parse(format!(
+                "{found} bytes, at most {MAX_POLICY_BYTES}"
+            )));
+        }
+        let schema = Schema::from_str(SCHEMA).map_err(|e| PolicyError::Invalid(e.to_string()))?;
+        let set = PolicySet::from_str(text).map_err(|e| PolicyError::Parse(e.to_string()))?;
+        let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+        let problems: Vec<_> = result
+            .validation_errors()
+            .map(ToString::to_string)
+            .collect();
+        if !problems.is_empty() {
+            return Err(PolicyError::Invalid(problems.join("; ")));
+        }
+        Ok(Self {
+            text: text.into(),
+            set,
+            schema,
+        })
+    }
+
+    /// The text it was parsed from.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Decides one question. An error inside Cedar is a "no" that says so.
+    pub fn decide(&self, question: &Question<'_>) -> Decision {
+        match self.evaluate(question) {
+            Ok(decision) => decision,
+            Err(reason) => Decision {
+                allowed: false,
+                because: vec![reason],
+            },
+        }
+    }
+
+    fn evaluate(&self, question: &Question<'_>) -> Result<Decision, String> {
+        let principal = uid("Member", question.principal.as_str())?;
+        let resource = match question.resource {
+            Resource::Cell(id) => uid("Cell", id.as_str())?,
+            Resource::Site(id) => uid("Site", id.as_str())?,
+        };
+        let action = uid("Action", question.action.as_str())?;
+        let mut context = serde_json::json!({ "userVerified": question.user_verified });
+        let subject = match question.action {
+            Action::PlaceOrder => Some("program"),
+            Action::ProposeChange | Action::ApproveChange => Some("kind"),
+            _ => None,
+        };
+        if let (Some(name), Some(map)) = (subject, context.as_object_mut()) {
+            map.insert(name.into(), question.subject.into());
+        }
+        let context = Context::from_json_value(context, Some((&self.schema, &action)))
+            .map_err(|e| e.to_string())?;
+        let mut roles = HashSet::new();
+        for role in question.roles {
+            roles.insert(uid("Role", role.as_str())?);
+        }
+        let member =
+            Entity::new(principal.clone(), HashMap::new(), roles).map_err(|e| e.to_string())?;
+        let entities = Entities::from_entities([member], None).map_err(|e| e.to_string())?;
+        let request = Request::new(principal, action, resource, context, Some(&self.schema))
+            .map_err(|e| e.to_string())?;
+        let response = Authorizer::new().is_authorized(&request, &self.set, &entities);
+        let mut because: Vec<String> = response
+            .diagnostics()
+            .reason()
+            .map(|id| self.says(id))
+            .collect();
+        because.sort();
+        let errors: Vec<String> = response
+            .diagnostics()
+            .errors()
+            .map(ToString::to_string)
+            .collect();
+        let allowed = response.decision() == cedar_policy::Decision::Allow && errors.is_empty();
+        because.extend(errors);
+        if because.is_empty() {
+            because.push("no policy allows it".into());
+        }
+        Ok(Decision { allowed, because })
+    }
+
+    fn says(&self, id: &PolicyId) -> String {
+        ["says", "id"]
+            .iter()
+            .find_map(|key| self.set.annotation(id, key))
+            .map_or_else(|| id.to_string(), str::to_owned)
+    }
+}
+
+fn uid(kind: &str, name: &str) -> Result<EntityUid, String> {
+    // `Id` and the word lists hold no quote or backslash, so this needs no escape.
+    EntityUid::from_str(&format!("Interlock::{kind}::\"{name}\"")).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn ask(policy: &Policy, role: Option<Role>, action: Action, subject: &str) -> Decision {
+        let (who, site, cell) = (
+            "alice".parse().unwrap(),
+            "plant".parse().unwrap(),
+            "cell-1".parse().unwrap(),
+        );
+        let resource = match action {
+            Action::PlaceOrder | Action::RecordRun => Resource::Cell(&cell),
+            _ => Resource::Site(&site),
+        };
+        policy.decide(&Question {
+            principal: &who,
+            roles: &role.into_iter().collect(),
+            action,
+            resource,
+            user_verified: false,
+            subject,
+        })
+    }
+
+    /// The default policies as a table: each role, what it may do. All else is denied.
+    #[test]
+    fn the_default_policies_allow_exactly_this() {
+        let policy = Policy::parse(DEFAULT).unwrap();
+        let allowed = |role: Role| -> Vec<&str> {
+            let may = |action: &&Action| {
+                let subject = if matches!(action, Action::ProposeChange | Action::ApproveChange) {
+                    "policy"
+                } else {
+                    "scan"
+                };
+                ask(&policy, Some(role), **action, subject).allowed
+            };
+            Action::ALL.iter().filter(may).map(|a| a.as_str()).collect()
+        };
+        let read = "plant.read";
+        assert_eq!(
+            allowed(Role::Operator),
+            ["order.place", "hold.place", "hold.release", read]
+        );
+        assert_eq!(allowed(Role::Integrator), ["hold.place", read]);
+        assert_eq!(allowed(Role::MlEngineer), ["hold.place", read]);
+        assert_eq!(allowed(Role::Auditor), ["hold.place", read]);
+        assert_eq!(allowed(Role::Processor), ["hold.place", "report.file"]);
+        assert_eq!(
+            allowed(Role::Cell),
+            ["hold.place", "run.record", "refusal.record", read]
+        );
+        assert_eq!(
+            allowed(Role::Site),
+            ["hold.place", "site.record", "refusal.record", read]
+        );
+        assert_eq!(
+            allowed(Role::SecurityOfficer),
+            [
+                "hold.place",
+                "hold.release",
+                "change.propose",
+                "change.approve",
+                "key.revoke",
+                "grant.issue",
+                "grant.revoke",
+                "recording.shred",
+                read
+            ]
+        );
+        assert!(
+            ask(
+                &policy,
+                Some(Role::Integrator),
+                Action::ProposeChange,
+                "program"
+            )
+            .allowed
+        );
+        assert!(
+            !ask(
+                &policy,
+                Some(Role::MlEngineer),
+                Action::ProposeChange,
+                "program"
+            )
+            .allowed
+        );
+        assert!(!ask(&policy, None, Action::PlaceOrder, "scan").allowed);
+    }
+
+    #[test]
+    fn a_decision_names_its_policy() {
+        let policy = Policy::parse(DEFAULT).unwrap();
+        let yes = ask(&policy, Some(Role::Operator), Action::PlaceOrder, "scan");
+        assert_eq!(yes.because, ["an operator may order a run on a cell"]);
+        let no = ask(&policy, Some(Role::Auditor), Action::PlaceOrder, "scan");
+        assert_eq!(no.because, ["no policy allows it"]);
+    }
+
+    #[test]
+    fn a_misspelt_word_is_refused() {
+        for bad in [
+            "permit (principal in Interlock::Roll::\"operator\", action, resource);",
+            "permit (principal, action == Interlock::Action::\"order.plaice\", resource);",
+            "permit (principal, action, resource) when { context.userVerifed };",
+        ] {
+            assert!(
+                matches!(Policy::parse(bad), Err(PolicyError::Invalid(_))),
+                "{bad}"
+            );
+        }
+        assert!(matches!(
+            Policy::parse("permit ("),
+            Err(PolicyError::Parse(_))
+        ));
+    }
+
+    #[test]
+    fn a_forbid_can_demand_the_passkey() {
+        let text = format!(
+            "{DEFAULT}\n@id(\"passkey\") forbid (principal, action == Interlock::Action::\"order.place\", resource) unless {{ context.userVerified }};"
+        );
+        let policy = Policy::parse(&text).unwrap();
+        let no = ask(&policy, Some(Role::Operator), Action::PlaceOrder, "scan");
+        assert_eq!(
+            no,
+            Decision {
+                allowed: false,
+                because: vec!["passkey".into()]
+            }
+        );
+    }
+}
