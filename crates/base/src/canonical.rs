@@ -57,12 +57,7 @@ mod tests {
 
     #[test]
     fn another_spelling_is_refused() {
-        for bad in [
-            "{\"b\":1,\"a\":2}",
-            "{\"a\": 1}",
-            "{\"a\":1,\"a\":1}",
-            "[1.0]",
-        ] {
+        for bad in ["{\"b\":1,\"a\":2}", "{\"a\": 1}", "{\"a\":1,\"a\":1}", "[1.0]"] {
             assert_eq!(
                 from_canonical::<Value>(bad.as_bytes()),
                 Err(CanonicalError::NotCanonical),
@@ -74,9 +69,6 @@ mod tests {
     #[test]
     fn the_length_is_bounded() {
         let long = vec![b' '; MAX_CANONICAL_BYTES + 1];
-        assert!(matches!(
-            from_canonical::<Value>(&long),
-            Err(CanonicalError::TooLong(_))
-        ));
+        assert!(matches!(from_canonical::<Value>(&long), Err(CanonicalError::TooLong(_))));
     }
 }

@@ -53,17 +53,8 @@ mod tests {
     #[test]
     fn displays_rfc_3339() {
         assert_eq!(Millis(0).to_string(), "1970-01-01T00:00:00.000Z");
-        assert_eq!(
-            Millis(951_782_399_999).to_string(),
-            "2000-02-28T23:59:59.999Z"
-        );
-        assert_eq!(
-            Millis(951_782_400_000).to_string(),
-            "2000-02-29T00:00:00.000Z"
-        );
-        assert_eq!(
-            Millis(1_795_219_200_000).to_string(),
-            "2026-11-21T00:00:00.000Z"
-        );
+        assert_eq!(Millis(951_782_399_999).to_string(), "2000-02-28T23:59:59.999Z");
+        assert_eq!(Millis(951_782_400_000).to_string(), "2000-02-29T00:00:00.000Z");
+        assert_eq!(Millis(1_795_219_200_000).to_string(), "2026-11-21T00:00:00.000Z");
     }
 }

@@ -39,13 +39,7 @@ impl Check {
         found: impl Into<String>,
         accepted: impl Into<String>,
     ) -> Self {
-        Self {
-            rule,
-            ok,
-            found: found.into(),
-            accepted: accepted.into(),
-            transient: false,
-        }
+        Self { rule, ok, found: found.into(), accepted: accepted.into(), transient: false }
     }
 
     pub(crate) fn transient(mut self) -> Self {
@@ -81,8 +75,5 @@ pub(crate) fn shut(who: &str, what: &str, check: &Check) -> Shut {
         reason: check.found.clone(),
         accepted: check.accepted.clone(),
     };
-    Shut {
-        refusal,
-        transient: check.transient,
-    }
+    Shut { refusal, transient: check.transient }
 }

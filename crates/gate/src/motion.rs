@@ -124,12 +124,7 @@ pub fn decide(
 
 fn unknown(request: &MotionRequest<'_>) -> Check {
     let found = format!("no order {} is on the ledger", request.order.short());
-    Check::new(
-        Rule::Inclusion,
-        false,
-        found,
-        "an order that is on the ledger",
-    )
+    Check::new(Rule::Inclusion, false, found, "an order that is on the ledger")
 }
 
 /// Every rule of the gate but the order's own inclusion path, applied: what a
@@ -176,9 +171,7 @@ fn ledger(plant: &Plant, request: &MotionRequest<'_>, newest: &WitnessedCheckpoi
 
 fn inclusion(plant: &Plant, request: &MotionRequest<'_>, proof: &MotionProof<'_>) -> Check {
     let index = plant.index_of(&request.order);
-    let id = Leaf::parse(proof.leaf)
-        .ok()
-        .and_then(|leaf| leaf.entry.id().ok());
+    let id = Leaf::parse(proof.leaf).ok().and_then(|leaf| leaf.entry.id().ok());
     let ok = id == Some(request.order)
         && index == Some(proof.included.index())
         && proof.included.is(proof.leaf)
@@ -189,12 +182,7 @@ fn inclusion(plant: &Plant, request: &MotionRequest<'_>, proof: &MotionProof<'_>
         proof.included.index(),
         proof.included.checkpoint().size()
     );
-    Check::new(
-        Rule::Inclusion,
-        ok,
-        found,
-        "the order's own leaf, in the witnessed log",
-    )
+    Check::new(Rule::Inclusion, ok, found, "the order's own leaf, in the witnessed log")
 }
 
 /// The key still counts: revocation holds from its index on, for orders that
@@ -204,10 +192,7 @@ fn enrolment(plant: &Plant, state: &OrderState) -> Check {
     let key = state.key.short();
     let found = match ok {
         true => format!("signed by `{}` with key {key}", state.issuer),
-        false => format!(
-            "key {key} of `{}` is revoked or no longer enrolled",
-            state.issuer
-        ),
+        false => format!("key {key} of `{}` is revoked or no longer enrolled", state.issuer),
     };
     Check::new(Rule::Enrolment, ok, found, "an issuer whose key counts now")
 }
@@ -245,12 +230,7 @@ fn parameters(plant: &Plant, state: &OrderState) -> Check {
         Ok(()) => {
             let p = &state.order.program;
             let found = format!("program `{}` with hash {}", p.id, p.sha256.short());
-            Check::new(
-                Rule::Parameters,
-                true,
-                found,
-                "an approved program within its bounds",
-            )
+            Check::new(Rule::Parameters, true, found, "an approved program within its bounds")
         }
         Err((rule, found, accepted)) => Check::new(rule, false, found, accepted),
     }
@@ -275,10 +255,8 @@ fn hold(plant: &Plant, state: &OrderState) -> Check {
     match plant.holds_on(&state.order.cell).next() {
         None => Check::new(Rule::Hold, true, "no hold is in force", accepted),
         Some(h) => {
-            let found = format!(
-                "`{}` placed a hold at index {}: {}",
-                h.issuer, h.index, h.hold.reason
-            );
+            let found =
+                format!("`{}` placed a hold at index {}: {}", h.issuer, h.index, h.hold.reason);
             Check::new(Rule::Hold, false, found, accepted).transient()
         }
     }

@@ -60,10 +60,7 @@ pub fn decide(plant: &Plant, request: &ReadRequest, now: Millis) -> Result<ReadP
     };
     let mut closest = refuse(
         Rule::Grant,
-        format!(
-            "no grant gives `{}` recording `{}`",
-            request.reader, request.root
-        ),
+        format!("no grant gives `{}` recording `{}`", request.reader, request.root),
         "a read under a live grant".into(),
     );
     let named = |id: &&Digest| match request.grant {

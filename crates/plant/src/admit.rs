@@ -36,10 +36,7 @@ impl Admitted {
 
     /// The leaf that the log holds for it.
     pub fn leaf(&self) -> Leaf {
-        Leaf {
-            entry: self.entry.entry().clone(),
-            logged_at: self.logged_at,
-        }
+        Leaf { entry: self.entry.entry().clone(), logged_at: self.logged_at }
     }
 }
 
@@ -76,11 +73,7 @@ impl Asked<'_> {
         reason: impl Into<String>,
         accepted: impl Into<String>,
     ) -> Result<(), Refusal> {
-        if holds {
-            Ok(())
-        } else {
-            Err(self.refuse(rule, reason, accepted))
-        }
+        if holds { Ok(()) } else { Err(self.refuse(rule, reason, accepted)) }
     }
 
     /// Refuses unless the policy in force allows it.
@@ -90,20 +83,9 @@ impl Asked<'_> {
         resource: Resource<'_>,
         subject: &str,
     ) -> Result<(), Refusal> {
-        let decision = self
-            .plant
-            .may(self.issuer, action, resource, self.user_verified, subject);
-        let roles: Vec<_> = self
-            .plant
-            .roles(self.issuer)
-            .iter()
-            .map(|r| r.as_str())
-            .collect();
-        let roles = if roles.is_empty() {
-            "no role".to_owned()
-        } else {
-            roles.join(", ")
-        };
+        let decision = self.plant.may(self.issuer, action, resource, self.user_verified, subject);
+        let roles: Vec<_> = self.plant.roles(self.issuer).iter().map(|r| r.as_str()).collect();
+        let roles = if roles.is_empty() { "no role".to_owned() } else { roles.join(", ") };
         self.need(
             decision.allowed,
             Rule::Policy,
@@ -156,11 +138,7 @@ impl Plant {
             "a key that is enrolled and not revoked",
         )?;
         self.admit_time(&asked, statement.at)?;
-        let nonce = (
-            statement.issuer.clone(),
-            body.cell().cloned(),
-            statement.nonce.clone(),
-        );
+        let nonce = (statement.issuer.clone(), body.cell().cloned(), statement.nonce.clone());
         asked.need(
             !self.index.contains_key(&entry.id()) && !self.used.contains(&nonce),
             Rule::Replay,
@@ -168,11 +146,7 @@ impl Plant {
             "a new entry with a fresh nonce",
         )?;
         self.admit_body(&asked, &body)?;
-        Ok(Admitted {
-            entry,
-            body,
-            logged_at,
-        })
+        Ok(Admitted { entry, body, logged_at })
     }
 
     fn admit_time(&self, asked: &Asked<'_>, at: Millis) -> Result<(), Refusal> {
@@ -189,9 +163,7 @@ impl Plant {
             format!("its clock says {at}, the site's {}", asked.now),
             format!("a clock at most {skew} ms ahead of the site's"),
         )?;
-        let machine = [Role::Cell, Role::Site]
-            .iter()
-            .any(|r| self.has_role(asked.issuer, *r));
+        let machine = [Role::Cell, Role::Site].iter().any(|r| self.has_role(asked.issuer, *r));
         asked.need(
             machine || asked.now.since(at) <= PERSON_DELAY_MS,
             Rule::Time,
@@ -202,11 +174,9 @@ impl Plant {
 
     fn admit_body(&self, asked: &Asked<'_>, body: &Body) -> Result<(), Refusal> {
         match body {
-            Body::Genesis(_) => Err(asked.refuse(
-                Rule::Replay,
-                "the plant has begun already",
-                "any other entry",
-            )),
+            Body::Genesis(_) => {
+                Err(asked.refuse(Rule::Replay, "the plant has begun already", "any other entry"))
+            }
             Body::Propose(change) => rules::propose(asked, change),
             Body::Approve(approve) => rules::approve(asked, approve),
             Body::RevokeKey(revoke) => rules::revoke_key(asked, revoke),
@@ -230,10 +200,7 @@ impl Plant {
 
 fn admit_hold(asked: &Asked<'_>, hold: &Hold) -> Result<(), Refusal> {
     let site = &asked.plant.site;
-    let resource = hold
-        .cell
-        .as_ref()
-        .map_or(Resource::Site(site), Resource::Cell);
+    let resource = hold.cell.as_ref().map_or(Resource::Site(site), Resource::Cell);
     asked.policy(Action::PlaceHold, resource, "")
 }
 
@@ -250,10 +217,9 @@ fn typed(value: &serde_json::Value) -> Result<Body, String> {
 
 fn describe(body: &Body) -> String {
     match body {
-        Body::Order(o) => format!(
-            "a run of `{}` on `{}` in cell `{}`",
-            o.program.id, o.part, o.cell
-        ),
+        Body::Order(o) => {
+            format!("a run of `{}` on `{}` in cell `{}`", o.program.id, o.part, o.cell)
+        }
         Body::Propose(change) => format!("a change of {}", change.kind()),
         Body::Approve(a) => format!("approval of proposal {}", a.proposal.short()),
         Body::Grant(g) => format!("a grant to `{}`", g.processor),
@@ -280,11 +246,7 @@ pub(crate) fn genesis(leaf: &Leaf) -> Result<Plant, Refusal> {
     let policy = Policy::parse(&anchors.policy)
         .map_err(|e| refuse(Rule::Policy, e.to_string(), "a valid policy text"))?;
     check_members(&anchors).map_err(|reason| {
-        refuse(
-            Rule::Enrolment,
-            reason,
-            "distinct members, at least two of them security officers",
-        )
+        refuse(Rule::Enrolment, reason, "distinct members, at least two of them security officers")
     })?;
     let issuer = anchors.members.iter().find(|m| m.id == statement.issuer);
     let key = issuer
@@ -292,11 +254,7 @@ pub(crate) fn genesis(leaf: &Leaf) -> Result<Plant, Refusal> {
         .and_then(|m| m.keys.iter().find(|k| k.fingerprint() == statement.key))
         .ok_or_else(|| {
             let reason = "it is not signed by a security officer that it names".into();
-            refuse(
-                Rule::Enrolment,
-                reason,
-                "a genesis signed by one of its officers",
-            )
+            refuse(Rule::Enrolment, reason, "a genesis signed by one of its officers")
         })?;
     let verified = leaf
         .entry
@@ -306,15 +264,7 @@ pub(crate) fn genesis(leaf: &Leaf) -> Result<Plant, Refusal> {
     let members = anchors
         .members
         .iter()
-        .map(|m| {
-            (
-                m.id.clone(),
-                MemberState {
-                    member: m.clone(),
-                    revoked: BTreeMap::new(),
-                },
-            )
-        })
+        .map(|m| (m.id.clone(), MemberState { member: m.clone(), revoked: BTreeMap::new() }))
         .collect();
     let nonce = (statement.issuer.clone(), None, statement.nonce.clone());
     Ok(Plant {
@@ -335,7 +285,7 @@ pub(crate) fn genesis(leaf: &Leaf) -> Result<Plant, Refusal> {
         refusals: 0,
         size: 1,
         logged_at: leaf.logged_at,
-        index: HashMap::from([(verified.id(), 0)]),
+        index: HashMap::from([(verified.id(), (0, leaf.logged_at))]),
         used: HashSet::from([nonce]),
     })
 }

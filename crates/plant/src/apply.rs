@@ -15,18 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 impl Plant {
     /// Takes the next entry in.
     pub fn apply(&mut self, admitted: Admitted) {
-        let Admitted {
-            entry,
-            body,
-            logged_at,
-        } = admitted;
+        let Admitted { entry, body, logged_at } = admitted;
         let (id, index, issuer) = (entry.id(), self.size, entry.statement().issuer.clone());
-        let nonce = (
-            issuer.clone(),
-            body.cell().cloned(),
-            entry.statement().nonce.clone(),
-        );
-        self.index.insert(id, index);
+        let nonce = (issuer.clone(), body.cell().cloned(), entry.statement().nonce.clone());
+        self.index.insert(id, (index, logged_at));
         self.used.insert(nonce);
         self.size += 1;
         self.logged_at = logged_at;
@@ -76,23 +68,11 @@ impl Plant {
                 self.with_order(&recording.order.clone(), |o| {
                     o.recordings.insert(root.clone());
                 });
-                let state = RecordingState {
-                    recording,
-                    index,
-                    shred: None,
-                    shredded: false,
-                };
+                let state = RecordingState { recording, index, shred: None, shredded: false };
                 self.recordings.insert(root, state);
             }
             Body::Grant(grant) => {
-                let state = GrantState {
-                    grant,
-                    index,
-                    issuer,
-                    used: 0,
-                    reads: 0,
-                    revoked: None,
-                };
+                let state = GrantState { grant, index, issuer, used: 0, reads: 0, revoked: None };
                 self.grants.insert(id, state);
             }
             Body::RevokeGrant(revoke) => {
@@ -117,19 +97,10 @@ impl Plant {
                 }
             }
             Body::Report(report) => {
-                if report
-                    .analyses
-                    .iter()
-                    .any(|a| a.verdict == Verdict::Enrolled)
-                {
+                if report.analyses.iter().any(|a| a.verdict == Verdict::Enrolled) {
                     self.enrolments.insert(report.part.clone(), id);
                 }
-                let state = Reported {
-                    report: *report,
-                    index,
-                    issuer,
-                    passport: None,
-                };
+                let state = Reported { report: *report, index, issuer, passport: None };
                 self.reports.insert(id, state);
             }
             Body::Passport(issued) => {
@@ -138,12 +109,7 @@ impl Plant {
                 }
             }
             Body::Hold(hold) => {
-                let state = HoldState {
-                    hold,
-                    index,
-                    issuer,
-                    releases: BTreeSet::new(),
-                };
+                let state = HoldState { hold, index, issuer, releases: BTreeSet::new() };
                 self.holds.insert(id, state);
             }
             Body::Release(release) => self.release(&release.hold, issuer),
@@ -159,15 +125,7 @@ impl Plant {
     fn propose(&mut self, id: Digest, proposer: Id, change: Change) {
         let officer = self.has_role(&proposer, Role::SecurityOfficer);
         let officers = officer.then(|| proposer.clone()).into_iter().collect();
-        self.proposals.insert(
-            id,
-            Proposal {
-                change,
-                proposer,
-                officers,
-                effective: false,
-            },
-        );
+        self.proposals.insert(id, Proposal { change, proposer, officers, effective: false });
     }
 
     fn approve(&mut self, id: Digest, officer: Id) {
@@ -177,11 +135,7 @@ impl Plant {
         proposal.officers.insert(officer);
         // A change of rules takes two officers; any other takes one beside its
         // proposer, who never approves its own.
-        let needed = if proposal.change.changes_rules() {
-            2
-        } else {
-            1
-        };
+        let needed = if proposal.change.changes_rules() { 2 } else { 1 };
         if proposal.officers.len() < needed {
             return;
         }
@@ -190,8 +144,7 @@ impl Plant {
             Change::Member(member) => {
                 let revoked = self.members.get(&member.id).map(|m| m.revoked.clone());
                 let revoked = revoked.unwrap_or_default();
-                self.members
-                    .insert(member.id.clone(), MemberState { member, revoked });
+                self.members.insert(member.id.clone(), MemberState { member, revoked });
             }
             Change::Roles(new) => {
                 if let Some(state) = self.members.get_mut(&new.member) {
@@ -231,14 +184,7 @@ impl Plant {
             ("holds", n(self.holds.len())),
             ("members", n(self.members.len())),
             ("orders", n(self.orders.len())),
-            (
-                "passports",
-                n(self
-                    .reports
-                    .values()
-                    .filter(|r| r.passport.is_some())
-                    .count()),
-            ),
+            ("passports", n(self.reports.values().filter(|r| r.passport.is_some()).count())),
             ("recordings", n(self.recordings.len())),
             ("refusals", self.refusals),
             ("reports", n(self.reports.len())),

@@ -44,10 +44,7 @@ pub(crate) fn grant(asked: &Asked<'_>, grant: &Grant) -> Result<(), Refusal> {
         plant.has_role(&grant.processor, Role::Processor)
             && processor.is_some_and(|m| m.member.seal.is_some()),
         Rule::Target,
-        format!(
-            "`{}` is not a processor with a sealing key",
-            grant.processor
-        ),
+        format!("`{}` is not a processor with a sealing key", grant.processor),
         "an enrolled processor",
     )?;
     asked.need(
@@ -97,10 +94,7 @@ pub(crate) fn shred(asked: &Asked<'_>, shred: &Shred) -> Result<(), Refusal> {
     asked.need(
         state.is_some_and(|r| r.shred.is_none()),
         Rule::Target,
-        format!(
-            "recording `{}` is not in the vault, or its key is destroyed",
-            shred.root
-        ),
+        format!("recording `{}` is not in the vault, or its key is destroyed", shred.root),
         "a recording whose key exists",
     )
 }
@@ -141,11 +135,7 @@ impl Plant {
         let terms = &state.grant;
         if terms.processor != *processor {
             let reason = format!("the grant is to `{}`", terms.processor);
-            return fail(
-                Rule::Grant,
-                reason,
-                "a read by the processor that the grant names",
-            );
+            return fail(Rule::Grant, reason, "a read by the processor that the grant names");
         }
         if let Some(index) = state.revoked {
             let reason = format!("the grant was revoked at index {index}");
@@ -169,11 +159,7 @@ impl Plant {
         let left = terms.budget.saturating_sub(state.used);
         if bytes > left {
             let reason = format!("{bytes} bytes asked, {left} of {} left", terms.budget);
-            return fail(
-                Rule::Budget,
-                reason,
-                "a read within the grant's byte budget",
-            );
+            return fail(Rule::Budget, reason, "a read within the grant's byte budget");
         }
         Ok(state)
     }
@@ -182,10 +168,7 @@ impl Plant {
 pub(crate) fn read(asked: &Asked<'_>, read: &Read) -> Result<(), Refusal> {
     asked.site_policy(Action::RecordSite)?;
     let plant = asked.plant;
-    let processor = plant
-        .grants
-        .get(&read.grant)
-        .map(|g| g.grant.processor.clone());
+    let processor = plant.grants.get(&read.grant).map(|g| g.grant.processor.clone());
     let processor = processor.unwrap_or_else(|| asked.issuer.clone());
     plant
         .covering_grant(&read.grant, &processor, &read.root, read.bytes, asked.now)
@@ -197,11 +180,7 @@ pub(crate) fn report(asked: &Asked<'_>, report: &Report) -> Result<(), Refusal> 
     asked.site_policy(Action::FileReport)?;
     let plant = asked.plant;
     let grant = plant.grants.get(&report.grant).ok_or_else(|| {
-        asked.refuse(
-            Rule::Grant,
-            "its grant is not on the ledger",
-            "a report under a logged grant",
-        )
+        asked.refuse(Rule::Grant, "its grant is not on the ledger", "a report under a logged grant")
     })?;
     asked.need(
         grant.grant.processor == *asked.issuer,
@@ -230,10 +209,7 @@ pub(crate) fn report(asked: &Asked<'_>, report: &Report) -> Result<(), Refusal> 
         format!("part `{}` is not the order's", report.part),
         "the part that the order names",
     )?;
-    let enrols = report
-        .analyses
-        .iter()
-        .any(|a| a.verdict == Verdict::Enrolled);
+    let enrols = report.analyses.iter().any(|a| a.verdict == Verdict::Enrolled);
     asked.need(
         !enrols || !plant.enrolments.contains_key(&report.part),
         Rule::Replay,

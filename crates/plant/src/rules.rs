@@ -32,11 +32,7 @@ fn sound(asked: &Asked<'_>, change: &Change) -> Result<(), Refusal> {
                 format!("`{}` is not enrolled", new.member),
                 "an enrolled member",
             )?;
-            officers_stay(
-                asked,
-                &new.member,
-                new.roles.contains(&Role::SecurityOfficer),
-            )
+            officers_stay(asked, &new.member, new.roles.contains(&Role::SecurityOfficer))
         }
         Change::Member(member) => {
             asked.need(
@@ -45,11 +41,7 @@ fn sound(asked: &Asked<'_>, change: &Change) -> Result<(), Refusal> {
                 format!("{} keys", member.keys.len()),
                 "one to eight keys",
             )?;
-            officers_stay(
-                asked,
-                &member.id,
-                member.roles.contains(&Role::SecurityOfficer),
-            )
+            officers_stay(asked, &member.id, member.roles.contains(&Role::SecurityOfficer))
         }
         Change::Template(_) => Ok(()),
     }
@@ -103,17 +95,9 @@ fn sound_program(asked: &Asked<'_>, program: &Program) -> Result<(), Refusal> {
 pub(crate) fn approve(asked: &Asked<'_>, approve: &Approve) -> Result<(), Refusal> {
     let plant = asked.plant;
     let proposal = plant.proposals.get(&approve.proposal).ok_or_else(|| {
-        asked.refuse(
-            Rule::Target,
-            "no such proposal is on the ledger",
-            "a proposed change",
-        )
+        asked.refuse(Rule::Target, "no such proposal is on the ledger", "a proposed change")
     })?;
-    asked.policy(
-        Action::ApproveChange,
-        Resource::Site(&plant.site),
-        proposal.change.kind(),
-    )?;
+    asked.policy(Action::ApproveChange, Resource::Site(&plant.site), proposal.change.kind())?;
     asked.need(
         plant.has_role(asked.issuer, Role::SecurityOfficer),
         Rule::Approval,
@@ -141,22 +125,14 @@ pub(crate) fn revoke_key(asked: &Asked<'_>, revoke: &RevokeKey) -> Result<(), Re
     asked.need(
         asked.plant.live_key(&revoke.member, &revoke.key).is_some(),
         Rule::Enrolment,
-        format!(
-            "key {} is not a live key of `{}`",
-            revoke.key.short(),
-            revoke.member
-        ),
+        format!("key {} is not a live key of `{}`", revoke.key.short(), revoke.member),
         "the fingerprint of an enrolled, unrevoked key",
     )
 }
 
 pub(crate) fn order(asked: &Asked<'_>, order: &Order) -> Result<(), Refusal> {
     let plant = asked.plant;
-    asked.policy(
-        Action::PlaceOrder,
-        Resource::Cell(&order.cell),
-        order.program.id.as_str(),
-    )?;
+    asked.policy(Action::PlaceOrder, Resource::Cell(&order.cell), order.program.id.as_str())?;
     asked.need(
         plant.has_role(&order.cell, Role::Cell),
         Rule::Target,
@@ -168,10 +144,7 @@ pub(crate) fn order(asked: &Asked<'_>, order: &Order) -> Result<(), Refusal> {
     asked.need(
         order.not_before < order.not_after && window <= MAX_ORDER_WINDOW_MS,
         Rule::Time,
-        format!(
-            "it is valid from {} to {}",
-            order.not_before, order.not_after
-        ),
+        format!("it is valid from {} to {}", order.not_before, order.not_after),
         "a window of at most 24 hours",
     )?;
     asked.need(
@@ -228,10 +201,7 @@ impl crate::state::Plant {
         if !program.cells.contains(&order.cell) {
             return Err((
                 Rule::Target,
-                format!(
-                    "program `{}` is not approved for cell `{}`",
-                    wanted.id, order.cell
-                ),
+                format!("program `{}` is not approved for cell `{}`", wanted.id, order.cell),
                 "a cell that the program is approved for".into(),
             ));
         }
@@ -239,10 +209,7 @@ impl crate::state::Plant {
         if expected != order.parameters.keys().collect::<Vec<_>>() {
             return Err((
                 Rule::Parameters,
-                format!(
-                    "parameters {:?}",
-                    order.parameters.keys().collect::<Vec<_>>()
-                ),
+                format!("parameters {:?}", order.parameters.keys().collect::<Vec<_>>()),
                 format!("exactly the parameters {expected:?}"),
             ));
         }
@@ -303,18 +270,10 @@ pub(crate) fn run_ended(asked: &Asked<'_>, ended: &RunEnded) -> Result<(), Refus
 
 pub(crate) fn release(asked: &Asked<'_>, release: &Release) -> Result<(), Refusal> {
     let hold = asked.plant.holds.get(&release.hold).ok_or_else(|| {
-        asked.refuse(
-            Rule::Target,
-            "no such hold is in force",
-            "a hold that is in force",
-        )
+        asked.refuse(Rule::Target, "no such hold is in force", "a hold that is in force")
     })?;
     let site = &asked.plant.site;
-    let resource = hold
-        .hold
-        .cell
-        .as_ref()
-        .map_or(Resource::Site(site), Resource::Cell);
+    let resource = hold.hold.cell.as_ref().map_or(Resource::Site(site), Resource::Cell);
     asked.policy(Action::ReleaseHold, resource, "")?;
     asked.need(
         !hold.releases.contains(asked.issuer),

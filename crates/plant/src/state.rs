@@ -168,8 +168,8 @@ pub struct Plant {
     pub size: u64,
     /// When the last entry was logged.
     pub logged_at: Millis,
-    /// Index of each entry.
-    pub(crate) index: HashMap<Digest, u64>,
+    /// Index and time of each entry.
+    pub(crate) index: HashMap<Digest, (u64, Millis)>,
     /// (issuer, cell, nonce) of each entry.
     pub(crate) used: HashSet<(Id, Option<Id>, Bytes)>,
 }
@@ -177,6 +177,11 @@ pub struct Plant {
 impl Plant {
     /// The index of an entry that is on the ledger.
     pub fn index_of(&self, entry: &Digest) -> Option<u64> {
+        self.logged(entry).map(|(index, _)| index)
+    }
+
+    /// The index of an entry that is on the ledger, and when it was logged.
+    pub fn logged(&self, entry: &Digest) -> Option<(u64, Millis)> {
         self.index.get(entry).copied()
     }
 
@@ -191,17 +196,12 @@ impl Plant {
 
     /// A member's roles; none when it is not enrolled.
     pub fn roles(&self, member: &Id) -> BTreeSet<Role> {
-        self.members
-            .get(member)
-            .map(|m| m.member.roles.clone())
-            .unwrap_or_default()
+        self.members.get(member).map(|m| m.member.roles.clone()).unwrap_or_default()
     }
 
     /// Whether a member has a role.
     pub fn has_role(&self, member: &Id, role: Role) -> bool {
-        self.members
-            .get(member)
-            .is_some_and(|m| m.member.roles.contains(&role))
+        self.members.get(member).is_some_and(|m| m.member.roles.contains(&role))
     }
 
     /// Asks the policy in force.
@@ -214,22 +214,14 @@ impl Plant {
         subject: &str,
     ) -> Decision {
         let roles = self.roles(member);
-        let question = Question {
-            principal: member,
-            roles: &roles,
-            action,
-            resource,
-            user_verified,
-            subject,
-        };
+        let question =
+            Question { principal: member, roles: &roles, action, resource, user_verified, subject };
         self.policy.decide(&question)
     }
 
     /// The holds that stop a cell.
     pub fn holds_on<'a>(&'a self, cell: &'a Id) -> impl Iterator<Item = &'a HoldState> {
-        self.holds
-            .values()
-            .filter(move |h| h.hold.cell.as_ref().is_none_or(|c| c == cell))
+        self.holds.values().filter(move |h| h.hold.cell.as_ref().is_none_or(|c| c == cell))
     }
 
     /// Verifies an entry's signature under the issuer's live key.
@@ -245,11 +237,7 @@ impl Plant {
         };
         let Some(member) = self.members.get(&issuer) else {
             let reason = format!("`{issuer}` is not enrolled");
-            return Err(refuse(
-                Rule::Enrolment,
-                reason,
-                "an entry by an enrolled member",
-            ));
+            return Err(refuse(Rule::Enrolment, reason, "an entry by an enrolled member"));
         };
         if let Some(index) = member.revoked.get(&key) {
             let reason = format!("key {} was revoked at index {index}", key.short());
@@ -257,18 +245,10 @@ impl Plant {
         }
         let Some(public) = self.live_key(&issuer, &key).cloned() else {
             let reason = format!("key {} is not a key of `{issuer}`", key.short());
-            return Err(refuse(
-                Rule::Enrolment,
-                reason,
-                "one of the issuer's enrolled keys",
-            ));
+            return Err(refuse(Rule::Enrolment, reason, "one of the issuer's enrolled keys"));
         };
         entry.verify(&public).map_err(|e| {
-            refuse(
-                Rule::Signature,
-                e.to_string(),
-                "a signature by the key that the entry names",
-            )
+            refuse(Rule::Signature, e.to_string(), "a signature by the key that the entry names")
         })
     }
 

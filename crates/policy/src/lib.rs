@@ -180,25 +180,16 @@ impl Policy {
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         if text.len() > MAX_POLICY_BYTES {
             let found = text.len();
-            return Err(PolicyError::Parse(format!(
-                "{found} bytes, at most {MAX_POLICY_BYTES}"
-            )));
+            return Err(PolicyError::Parse(format!("{found} bytes, at most {MAX_POLICY_BYTES}")));
         }
         let schema = Schema::from_str(SCHEMA).map_err(|e| PolicyError::Invalid(e.to_string()))?;
         let set = PolicySet::from_str(text).map_err(|e| PolicyError::Parse(e.to_string()))?;
         let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
-        let problems: Vec<_> = result
-            .validation_errors()
-            .map(ToString::to_string)
-            .collect();
+        let problems: Vec<_> = result.validation_errors().map(ToString::to_string).collect();
         if !problems.is_empty() {
             return Err(PolicyError::Invalid(problems.join("; ")));
         }
-        Ok(Self {
-            text: text.into(),
-            set,
-            schema,
-        })
+        Ok(Self { text: text.into(), set, schema })
     }
 
     /// The text it was parsed from.
@@ -210,10 +201,7 @@ impl Policy {
     pub fn decide(&self, question: &Question<'_>) -> Decision {
         match self.evaluate(question) {
             Ok(decision) => decision,
-            Err(reason) => Decision {
-                allowed: false,
-                because: vec![reason],
-            },
+            Err(reason) => Decision { allowed: false, because: vec![reason] },
         }
     }
 
@@ -245,17 +233,11 @@ impl Policy {
         let request = Request::new(principal, action, resource, context, Some(&self.schema))
             .map_err(|e| e.to_string())?;
         let response = Authorizer::new().is_authorized(&request, &self.set, &entities);
-        let mut because: Vec<String> = response
-            .diagnostics()
-            .reason()
-            .map(|id| self.says(id))
-            .collect();
+        let mut because: Vec<String> =
+            response.diagnostics().reason().map(|id| self.says(id)).collect();
         because.sort();
-        let errors: Vec<String> = response
-            .diagnostics()
-            .errors()
-            .map(ToString::to_string)
-            .collect();
+        let errors: Vec<String> =
+            response.diagnostics().errors().map(ToString::to_string).collect();
         let allowed = response.decision() == cedar_policy::Decision::Allow && errors.is_empty();
         because.extend(errors);
         if because.is_empty() {
@@ -283,11 +265,8 @@ mod tests {
     use super::*;
 
     fn ask(policy: &Policy, role: Option<Role>, action: Action, subject: &str) -> Decision {
-        let (who, site, cell) = (
-            "alice".parse().unwrap(),
-            "plant".parse().unwrap(),
-            "cell-1".parse().unwrap(),
-        );
+        let (who, site, cell) =
+            ("alice".parse().unwrap(), "plant".parse().unwrap(), "cell-1".parse().unwrap());
         let resource = match action {
             Action::PlaceOrder | Action::RecordRun => Resource::Cell(&cell),
             _ => Resource::Site(&site),
@@ -318,22 +297,13 @@ mod tests {
             Action::ALL.iter().filter(may).map(|a| a.as_str()).collect()
         };
         let read = "plant.read";
-        assert_eq!(
-            allowed(Role::Operator),
-            ["order.place", "hold.place", "hold.release", read]
-        );
+        assert_eq!(allowed(Role::Operator), ["order.place", "hold.place", "hold.release", read]);
         assert_eq!(allowed(Role::Integrator), ["hold.place", read]);
         assert_eq!(allowed(Role::MlEngineer), ["hold.place", read]);
         assert_eq!(allowed(Role::Auditor), ["hold.place", read]);
         assert_eq!(allowed(Role::Processor), ["hold.place", "report.file"]);
-        assert_eq!(
-            allowed(Role::Cell),
-            ["hold.place", "run.record", "refusal.record", read]
-        );
-        assert_eq!(
-            allowed(Role::Site),
-            ["hold.place", "site.record", "refusal.record", read]
-        );
+        assert_eq!(allowed(Role::Cell), ["hold.place", "run.record", "refusal.record", read]);
+        assert_eq!(allowed(Role::Site), ["hold.place", "site.record", "refusal.record", read]);
         assert_eq!(
             allowed(Role::SecurityOfficer),
             [
@@ -348,24 +318,8 @@ mod tests {
                 read
             ]
         );
-        assert!(
-            ask(
-                &policy,
-                Some(Role::Integrator),
-                Action::ProposeChange,
-                "program"
-            )
-            .allowed
-        );
-        assert!(
-            !ask(
-                &policy,
-                Some(Role::MlEngineer),
-                Action::ProposeChange,
-                "program"
-            )
-            .allowed
-        );
+        assert!(ask(&policy, Some(Role::Integrator), Action::ProposeChange, "program").allowed);
+        assert!(!ask(&policy, Some(Role::MlEngineer), Action::ProposeChange, "program").allowed);
         assert!(!ask(&policy, None, Action::PlaceOrder, "scan").allowed);
     }
 
@@ -385,15 +339,9 @@ mod tests {
             "permit (principal, action == Interlock::Action::\"order.plaice\", resource);",
             "permit (principal, action, resource) when { context.userVerifed };",
         ] {
-            assert!(
-                matches!(Policy::parse(bad), Err(PolicyError::Invalid(_))),
-                "{bad}"
-            );
+            assert!(matches!(Policy::parse(bad), Err(PolicyError::Invalid(_))), "{bad}");
         }
-        assert!(matches!(
-            Policy::parse("permit ("),
-            Err(PolicyError::Parse(_))
-        ));
+        assert!(matches!(Policy::parse("permit ("), Err(PolicyError::Parse(_))));
     }
 
     #[test]
@@ -403,12 +351,6 @@ mod tests {
         );
         let policy = Policy::parse(&text).unwrap();
         let no = ask(&policy, Some(Role::Operator), Action::PlaceOrder, "scan");
-        assert_eq!(
-            no,
-            Decision {
-                allowed: false,
-                because: vec!["passkey".into()]
-            }
-        );
+        assert_eq!(no, Decision { allowed: false, because: vec!["passkey".into()] });
     }
 }

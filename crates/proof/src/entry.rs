@@ -100,10 +100,7 @@ impl Entry {
     /// Signs a statement with an Ed25519 key.
     pub fn sign(statement: Statement, signer: &dyn Signer) -> Result<Self, CanonicalError> {
         let signature = signer.sign(&message(&statement.bytes()?));
-        Ok(Self {
-            signature: Signature::Ed25519(Bytes(signature.to_vec())),
-            statement,
-        })
+        Ok(Self { signature: Signature::Ed25519(Bytes(signature.to_vec())), statement })
     }
 
     /// Parses canonical bytes.
@@ -128,48 +125,31 @@ impl Entry {
         if statement.v != VERSION {
             return Err(EntryError::Version(statement.v.chars().take(40).collect()));
         }
-        let fail = |reason: String| EntryError::Signature {
-            issuer: statement.issuer.clone(),
-            reason,
-        };
+        let fail =
+            |reason: String| EntryError::Signature { issuer: statement.issuer.clone(), reason };
         if key.fingerprint() != statement.key {
-            return Err(fail(format!(
-                "names key {}, not the enrolled one",
-                statement.key.short()
-            )));
+            return Err(fail(format!("names key {}, not the enrolled one", statement.key.short())));
         }
         if statement.nonce.0.len() != 16 {
-            return Err(fail(format!(
-                "nonce of {} bytes, expected 16",
-                statement.nonce.0.len()
-            )));
+            return Err(fail(format!("nonce of {} bytes, expected 16", statement.nonce.0.len())));
         }
         let bytes = statement.bytes()?;
         let id = sha256(&bytes);
         let user_verified = match (key, &self.signature) {
             (PublicKey::Ed25519(_), Signature::Ed25519(signature)) => {
-                let public = key
-                    .as_ed25519()
-                    .ok_or_else(|| fail("key is not 32 bytes".into()))?;
+                let public = key.as_ed25519().ok_or_else(|| fail("key is not 32 bytes".into()))?;
                 if !verify_ed25519(&public, &message(&bytes), &signature.0) {
                     return Err(fail("does not verify over this statement".into()));
                 }
                 false
             }
             (PublicKey::Passkey(passkey), Signature::Passkey(assertion)) => {
-                assertion
-                    .verify(passkey, &id)
-                    .map_err(|e| fail(e.to_string()))?;
+                assertion.verify(passkey, &id).map_err(|e| fail(e.to_string()))?;
                 true
             }
             _ => return Err(fail("is of another kind than the enrolled key".into())),
         };
-        Ok(VerifiedEntry {
-            id,
-            user_verified,
-            key: key.clone(),
-            entry: self,
-        })
+        Ok(VerifiedEntry { id, user_verified, key: key.clone(), entry: self })
     }
 }
 

@@ -30,9 +30,7 @@ pub struct BadSeed;
 impl SecretKey {
     /// The key that RFC 8032 derives from a 32-byte seed.
     pub fn from_seed(seed: &[u8; 32]) -> Result<Self, BadSeed> {
-        Ed25519KeyPair::from_seed_unchecked(seed)
-            .map(Self)
-            .map_err(|_| BadSeed)
+        Ed25519KeyPair::from_seed_unchecked(seed).map(Self).map_err(|_| BadSeed)
     }
 }
 
@@ -52,17 +50,13 @@ impl Signer for SecretKey {
 
 /// Whether `signature` is the Ed25519 signature of `message` under `public`.
 pub fn verify_ed25519(public: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
-    UnparsedPublicKey::new(&ED25519, public)
-        .verify(message, signature)
-        .is_ok()
+    UnparsedPublicKey::new(&ED25519, public).verify(message, signature).is_ok()
 }
 
 /// Whether `signature` (ASN.1 DER) is the ES256 signature of `message` under an
 /// uncompressed P-256 point.
 pub(crate) fn verify_es256(point: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point)
-        .verify(message, signature)
-        .is_ok()
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point).verify(message, signature).is_ok()
 }
 
 /// An enrolled public key.

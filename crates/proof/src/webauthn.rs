@@ -75,11 +75,7 @@ impl Assertion {
         let client: ClientData = serde_json::from_slice(&self.client_data.0)
             .map_err(|e| AssertionError::Format(format!("client data: {e}")))?;
         same("type", &client.kind, "webauthn.get")?;
-        same(
-            "challenge",
-            &client.challenge,
-            &Bytes(entry.0.to_vec()).to_string(),
-        )?;
+        same("challenge", &client.challenge, &Bytes(entry.0.to_vec()).to_string())?;
         same("origin", &client.origin, &passkey.origin)?;
         same("crossOrigin", &client.cross_origin.to_string(), "false")?;
 
@@ -98,17 +94,9 @@ impl Assertion {
             _ => return Err(format("authenticator data is shorter than 37 bytes")),
         };
         let need = USER_PRESENT | USER_VERIFIED;
-        same(
-            "flags (present, verified)",
-            &(flags & need).to_string(),
-            &need.to_string(),
-        )?;
+        same("flags (present, verified)", &(flags & need).to_string(), &need.to_string())?;
 
-        let signed = [
-            &self.authenticator_data.0[..],
-            &sha256(&self.client_data.0).0,
-        ]
-        .concat();
+        let signed = [&self.authenticator_data.0[..], &sha256(&self.client_data.0).0].concat();
         if verify_es256(&passkey.es256.0, &signed, &self.signature.0) {
             Ok(())
         } else {
@@ -122,11 +110,7 @@ fn same(what: &'static str, found: &str, expected: &str) -> Result<(), Assertion
         return Ok(());
     }
     let found = found.chars().take(100).collect();
-    Err(AssertionError::Mismatch {
-        what,
-        found,
-        expected: expected.into(),
-    })
+    Err(AssertionError::Mismatch { what, found, expected: expected.into() })
 }
 
 #[cfg(test)]
@@ -179,12 +163,7 @@ mod tests {
         let passkey = person.passkey();
         let entry = sha256(b"order");
         let (rp, origin) = ("plant.example", "https://plant.example");
-        assert_eq!(
-            person
-                .get(rp, origin, &entry, 0x05)
-                .verify(&passkey, &entry),
-            Ok(())
-        );
+        assert_eq!(person.get(rp, origin, &entry, 0x05).verify(&passkey, &entry), Ok(()));
         for bad in [
             person.get(rp, origin, &sha256(b"another"), 0x05),
             person.get(rp, "https://evil.example", &entry, 0x05),
@@ -197,9 +176,6 @@ mod tests {
         }
         let mut cut = person.get(rp, origin, &entry, 0x05);
         cut.authenticator_data.0.truncate(36);
-        assert!(matches!(
-            cut.verify(&passkey, &entry),
-            Err(AssertionError::Format(_))
-        ));
+        assert!(matches!(cut.verify(&passkey, &entry), Err(AssertionError::Format(_))));
     }
 }

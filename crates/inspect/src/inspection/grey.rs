@@ -1,0 +1,102 @@
+//! Differences between grey photographs of a part: machined, cast or printed.
+//!
+//! What counts as different is measured against the pair's own noise: the spread of
+//! the residual after alignment, taken robustly so that a defect doesn't raise it.
+//! A brightness is only different when the template has none like it within a
+//! pixel, which forgives edges that lie a fraction of a pixel aside; slow gradients
+//! of the light are taken away first.
+
+// Image kernels: each index is bounded by the loop over the plane's own width and height.
+#![allow(clippy::indexing_slicing)]
+
+use super::blob::{self, Blob};
+use super::field::Aligned;
+use crate::Plane;
+
+/// Multiples of the noise at which a blob starts and to which it grows.
+const SEED: f32 = 7.0;
+const WEAK: f32 = 3.5;
+/// The least noise assumed, in brightness: quantisation and JPEG leave about this.
+const FLOOR: f32 = 0.008;
+/// The least area of a blob, in pixels.
+const AREA: usize = 12;
+
+/// Differences of a grey photograph, in multiples of its noise.
+pub(super) struct Grey {
+    size: (usize, usize),
+    brighter: Vec<f32>,
+    darker: Vec<f32>,
+}
+
+impl Grey {
+    pub fn new(template: &Plane, aligned: &Aligned) -> Self {
+        let (w, h) = (template.width(), template.height());
+        let raw = aligned.plane.zip(template, |s, t| s - t);
+        let noise = (1.4826 * median(raw.data().iter().map(|v| v.abs()))).max(FLOOR);
+        // Light that changes slowly: clipped, so that defects don't leave halos.
+        let clip = 4.0 * noise;
+        let slow = raw.map(|v| v.clamp(-clip, clip)).blur(w.min(h) as f32 / 10.0);
+        let level = aligned.plane.zip(&slow, |s, l| s - l);
+        let (low, high) = (extreme(template, f32::min), extreme(template, f32::max));
+        // Where the template itself is rough or steep, interpolation errs in proportion.
+        let range = high.zip(&low, |a, b| a - b);
+        let strength = |over: &dyn Fn(usize) -> f32| -> Vec<f32> {
+            let seen = aligned.mask.data();
+            (0..w * h)
+                .map(|i| {
+                    let scale = noise + 0.1 * range.data()[i];
+                    if seen[i] > 0.0 { (over(i) / scale).max(0.0) } else { 0.0 }
+                })
+                .collect()
+        };
+        let brighter = strength(&|i| level.data()[i] - high.data()[i]);
+        let darker = strength(&|i| low.data()[i] - level.data()[i]);
+        Self { size: (w, h), brighter, darker }
+    }
+
+    /// Every place that differs beyond noise.
+    pub fn blobs(&self) -> Vec<Blob> {
+        let mut blobs = blob::find(&self.brighter, self.size, true, SEED, WEAK);
+        blobs.extend(blob::find(&self.darker, self.size, false, SEED, WEAK));
+        blobs.retain(|b| b.pixels.len() >= AREA);
+        blobs
+    }
+
+    /// How sure a blob is more than noise: ½ for one at the limits of area and strength.
+    pub fn confidence(&self, blob: &Blob) -> f32 {
+        let from = if blob.added { &self.brighter } else { &self.darker };
+        let sum: f32 = blob.pixels.iter().map(|&i| from[i]).sum();
+        1.0 - 0.5_f32.powf((sum / (WEAK * AREA as f32)).max(1.0))
+    }
+
+    /// How much each pixel differs, 0 to 1.
+    pub fn heat(&self) -> Plane {
+        let (w, h) = self.size;
+        Plane::from_fn(w, h, |x, y| {
+            let i = y * w + x;
+            ((self.brighter[i] + self.darker[i]) / (2.0 * SEED)).min(1.0)
+        })
+    }
+}
+
+/// The smallest or largest sample within one pixel.
+fn extreme(p: &Plane, pick: impl Fn(f32, f32) -> f32) -> Plane {
+    let (w, h) = (p.width(), p.height());
+    let along = Plane::from_fn(w, h, |x, y| {
+        let row = p.row(y);
+        pick(row[x.saturating_sub(1)], pick(row[x], row[(x + 1).min(w - 1)]))
+    });
+    Plane::from_fn(w, h, |x, y| {
+        let at = |v: usize| along.row(v)[x];
+        pick(at(y.saturating_sub(1)), pick(at(y), at((y + 1).min(h - 1))))
+    })
+}
+
+fn median(values: impl Iterator<Item = f32>) -> f32 {
+    let mut all: Vec<f32> = values.collect();
+    if all.is_empty() {
+        return 0.0;
+    }
+    let middle = all.len() / 2;
+    *all.select_nth_unstable_by(middle, f32::total_cmp).1
+}

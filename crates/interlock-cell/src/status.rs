@@ -1,0 +1,165 @@
+//! What the cell tells those who ask, and how they stop it.
+//!
+//! `POST /stop` needs no proof, only a certificate of the plant: whoever can reach
+//! the cell may stop its robot. It is a command to the controller, not a safety
+//! function. `/livez` and `/readyz` need no certificate.
+
+use crate::{
+    cell::Cell,
+    decide::{self, Judgement},
+};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse,
+    routing::{get, post},
+};
+use node::now;
+use plant::body::Outcome;
+use robot::Link;
+use serde_json::{Value, json};
+use std::{fmt::Write, sync::Arc};
+use transport::{Peer, Problem};
+
+/// The cell's own HTTP API.
+pub fn router(cell: Arc<Cell>) -> Router {
+    Router::new()
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .route("/status", get(async |_: Peer, State(cell): State<Arc<Cell>>| Json(status(&cell))))
+        .route("/metrics", get(metrics))
+        .route("/stop", post(stop))
+        .with_state(cell)
+}
+
+async fn ready(State(cell): State<Arc<Cell>>) -> Result<&'static str, Problem> {
+    match cell.look(|_, local| local.state.clone()) {
+        Ok(()) => Ok("ready\n"),
+        Err(why) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)),
+    }
+}
+
+async fn stop(peer: Peer, State(cell): State<Arc<Cell>>) -> Result<Json<Value>, Problem> {
+    let reason = format!("`{}` stopped it", peer.member);
+    match cell.stop(Outcome::Stopped, &reason).await {
+        Ok(()) => Ok(Json(json!({ "stopped": true, "by": peer.member }))),
+        Err(error) => Err(Problem::new(StatusCode::BAD_GATEWAY, format!("{error:#}"))),
+    }
+}
+
+/// Everything that a person beside the robot wants to know.
+pub fn status(cell: &Cell) -> Value {
+    let now = now();
+    let mut status = cell.look(|view, local| {
+        let orders: Vec<_> = decide::open(view, local)
+            .into_iter()
+            .map(|id| {
+                let order = view.plant.as_ref().and_then(|p| p.orders.get(&id)).map(|o| &o.order);
+                let held = match decide::judge(view, local, id, now) {
+                    Judgement::Go(_) => None,
+                    Judgement::Wait(refusal) | Judgement::Never(refusal) => Some(refusal),
+                };
+                json!({
+                    "order": id,
+                    "held_back_by": held,
+                    "part": order.map(|o| &o.part),
+                    "program": order.map(|o| &o.program.id),
+                    "checks": decide::explain(view, local, id, now),
+                })
+            })
+            .collect();
+        let newest = view.newest.as_ref();
+        json!({
+            "ready": local.state.is_ok(),
+            "waiting_for": local.state.as_ref().err(),
+            "orders": orders,
+            "ledger": {
+                "size": newest.map(|c| c.size()),
+                "root": newest.map(|c| c.root()),
+                "witnessed_at": newest.map(|c| c.witnessed_at()),
+                "age_ms": view.age(now),
+                "distrust": local.distrust,
+                "hold": view.hold(local.cell),
+            },
+        })
+    });
+    let (waiting, refused) = {
+        let books = cell.books();
+        let words: Vec<_> = books.outbox.items().map(|item| item.word()).collect();
+        (words, books.outbox.refused())
+    };
+    let rest = json!({
+        "cell": cell.id,
+        "site": cell.node.anchors.site,
+        "now": now,
+        "robot": robot(cell),
+        "run": *cell.running(),
+        "outbox": { "length": waiting.len(), "waiting": waiting, "refused": refused },
+    });
+    if let (Value::Object(status), Value::Object(rest)) = (&mut status, rest) {
+        status.extend(rest);
+    }
+    status
+}
+
+fn robot(cell: &Cell) -> Value {
+    let health = cell.driver.health();
+    let link = match &health.link {
+        Link::Connecting => json!({ "state": "connecting" }),
+        Link::Lost { why } => json!({ "state": "lost", "why": why }),
+        Link::Connected(c) => json!({
+            "state": "connected",
+            "series": format!("{:?}", c.series),
+            "version": c.version,
+            "frequency_hz": c.frequency_hz,
+        }),
+    };
+    let sample = health.sample.as_deref();
+    json!({
+        "name": cell.config.robot.name,
+        "link": link,
+        "run_active": health.run_active,
+        "mode": sample.map(|s| s.robot_mode),
+        "safety": sample.map(|s| s.safety),
+        "runtime": sample.map(|s| s.runtime),
+        "joints": sample.map(|s| s.q),
+        "tcp_pose": sample.map(|s| s.tcp_pose),
+        "tcp_force": sample.map(|s| s.tcp_force),
+    })
+}
+
+async fn metrics(_: Peer, State(cell): State<Arc<Cell>>) -> impl IntoResponse {
+    let now = now();
+    let (ready, open, size, age, distrust) = cell.look(|view, local| {
+        let size = view.newest.as_ref().map_or(0, |c| c.size());
+        let open = decide::open(view, local).len() as u64;
+        (local.state.is_ok(), open, size, view.age(now), local.distrust.is_some())
+    });
+    let (waiting, refused) = {
+        let books = cell.books();
+        (books.outbox.len() as u64, books.outbox.refused() as u64)
+    };
+    let connected = matches!(cell.driver.health().link, Link::Connected(_));
+    let gauges = [
+        ("ready", "Whether a run could start.", u64::from(ready)),
+        ("robot_connected", "Whether the robot sends its state.", u64::from(connected)),
+        ("run_active", "Whether a run is in progress.", u64::from(cell.running().is_some())),
+        ("orders_open", "Orders that wait for this cell.", open),
+        ("ledger_size", "Entries in the newest checkpoint.", size),
+        ("ledger_age_milliseconds", "Age of the newest checkpoint.", age.unwrap_or(u64::MAX)),
+        ("ledger_distrusted", "Whether the ledger is distrusted.", u64::from(distrust)),
+        ("outbox_length", "Items that wait for the site.", waiting),
+        ("outbox_refused", "Items that the site refused.", refused),
+    ];
+    let mut text = String::new();
+    for (name, help, value) in gauges {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "# HELP interlock_cell_{name} {help}\n# TYPE interlock_cell_{name} gauge\n\
+             interlock_cell_{name} {value}"
+        );
+    }
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+}

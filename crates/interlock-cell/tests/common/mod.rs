@@ -1,0 +1,262 @@
+//! A plant in miniature: the real cell as a process, the real controller
+//! simulator, and a site in this process that signs a real log over mutual TLS,
+//! and that can be told to lie or to be gone.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod site;
+
+pub use site::Site;
+
+use base::{Digest, Id, Millis};
+use node::{
+    Node,
+    config::{CameraConfig, CellConfig, RobotConfig},
+    fresh_nonce,
+    init::{Blueprint, NewMember, folder, init},
+    now,
+};
+use plant::{
+    Body, OrderState, RunStatus,
+    body::{Approve, Change, Order, Outcome, Parameter, Program, ProgramRef, RunEnded},
+};
+use policy::Role;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use testkit::ursim::{self, SCAN};
+
+/// Longer than any step takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub fn id(text: &str) -> Id {
+    text.parse().unwrap()
+}
+
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn member(name: &str, roles: &[Role]) -> NewMember {
+    NewMember {
+        id: id(name),
+        name: name.to_owned(),
+        roles: roles.iter().copied().collect(),
+        listen: None,
+        cell: None,
+    }
+}
+
+pub struct Plant {
+    pub dir: tempfile::TempDir,
+    pub robot: ursim::Handle,
+    pub site: Site,
+    pub listen: SocketAddr,
+    cell: Option<Child>,
+}
+
+impl Drop for Plant {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Plant {
+    /// A plant whose cell does not run yet, with the scan program approved.
+    pub async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let programs = dir.path().join("programs");
+        testkit::ursim::Program::install(&programs, SCAN).unwrap();
+        let robot = ursim::start(ursim::Config::new(&programs)).unwrap();
+        let (address, listen) = (free_port(), free_port());
+        let plant = dir.path().join("plant");
+        init(&plant, &blueprint(address, listen, &robot), now()).unwrap();
+        let site = Site::start(&plant, address).await;
+        let this = Self { dir, robot, site, listen, cell: None };
+        let program = Program {
+            cells: BTreeSet::from([id("cell-1")]),
+            id: id("scan"),
+            parameters: [
+                ("speed_percent", 10, 100),
+                ("standoff_mm", 150, 240),
+                ("viewpoints", 1, 6),
+            ]
+            .map(|(name, min, max)| (id(name), parameter(min, max)))
+            .into(),
+            sha256: base::sha256(SCAN),
+            title: "Scan".into(),
+        };
+        let proposal = this.state("ivan", &Body::Propose(Change::Program(program)));
+        this.state("olga", &Body::Approve(Approve { proposal }));
+        this
+    }
+
+    pub fn node(&self, member: &str) -> Node {
+        Node::load(&folder(&self.dir.path().join("plant"), &id(member))).unwrap()
+    }
+
+    pub fn cell_dir(&self) -> PathBuf {
+        folder(&self.dir.path().join("plant"), &id("cell-1"))
+    }
+
+    /// States something on the ledger.
+    pub fn state(&self, member: &str, body: &Body) -> Digest {
+        let entry = self.node(member).sign(body, now(), fresh_nonce().unwrap()).unwrap();
+        self.site.append(&entry).unwrap();
+        entry.id().unwrap()
+    }
+
+    /// Orders a scan of a part.
+    pub fn order(&self, part: &str, viewpoints: i64) -> Digest {
+        self.order_within(part, viewpoints, now(), now().plus(600_000))
+    }
+
+    pub fn order_within(&self, part: &str, viewpoints: i64, from: Millis, to: Millis) -> Digest {
+        let parameters = [("speed_percent", 100), ("standoff_mm", 200), ("viewpoints", viewpoints)];
+        let order = Order {
+            cell: id("cell-1"),
+            max_lag: 1000,
+            not_after: to,
+            not_before: from,
+            parameters: parameters.map(|(name, value)| (id(name), value)).into(),
+            part: id(part),
+            program: ProgramRef { id: id("scan"), sha256: base::sha256(SCAN) },
+        };
+        self.state("anna", &Body::Order(order))
+    }
+
+    /// Starts the real cell.
+    pub fn run_cell(&mut self) {
+        let child = Command::new(env!("CARGO_BIN_EXE_interlock-cell"))
+            .args(["run", "--dir"])
+            .arg(self.cell_dir())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.cell = Some(child);
+    }
+
+    /// Ends the cell as a power cut does.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.cell.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// A command of the cell's program, while it does not run; what it says.
+    pub fn cell_command(&self, arguments: &[&str]) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_interlock-cell"))
+            .args(arguments)
+            .arg("--dir")
+            .arg(self.cell_dir())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub fn order_state(&self, order: &Digest) -> OrderState {
+        self.site.plant().orders[order].clone()
+    }
+
+    /// Waits for something to be so.
+    pub async fn until(&self, what: &str, mut so: impl FnMut(&Self) -> bool) {
+        let start = Instant::now();
+        while !so(self) {
+            assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits for the end of a run and for all of its recordings.
+    pub async fn ended(&self, order: &Digest, outcome: Outcome, recordings: usize) -> RunEnded {
+        self.until("the run has ended", |p| {
+            matches!(p.order_state(order).status, RunStatus::Ended(_))
+        })
+        .await;
+        let ended = self.order_state(order).ended.unwrap();
+        assert_eq!(ended.outcome, outcome, "{}", ended.reason);
+        self.until("its recordings are there", |p| {
+            p.order_state(order).recordings.len() == recordings
+        })
+        .await;
+        ended
+    }
+
+    pub async fn started(&self, order: &Digest) {
+        self.until("the run has started", |p| {
+            matches!(p.order_state(order).status, RunStatus::Started(_))
+        })
+        .await;
+    }
+
+    /// A request to the cell with a member's certificate.
+    pub async fn ask(&self, who: &str, method: reqwest::Method, path: &str) -> (u16, String) {
+        let node = self.node(who);
+        let client =
+            transport::client::connect(&node.trust, Some(&node.identity), Some(&id("cell-1")));
+        let url = format!("https://{}{path}", self.listen);
+        let answer = client.unwrap().request(method, url).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    pub async fn status(&self) -> serde_json::Value {
+        let (code, text) = self.ask("anna", reqwest::Method::GET, "/status").await;
+        assert_eq!(code, 200, "{text}");
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+fn parameter(min: i64, max: i64) -> Parameter {
+    Parameter { default: min, max, min, title: String::new(), unit: String::new() }
+}
+
+fn blueprint(site: SocketAddr, listen: SocketAddr, robot: &ursim::Handle) -> Blueprint {
+    let cell = CellConfig {
+        robot: RobotConfig {
+            name: id("ur3e-1"),
+            host: "127.0.0.1".into(),
+            dashboard: robot.dashboard().port(),
+            rtde: robot.rtde().port(),
+        },
+        camera: CameraConfig::Rendered { defective: vec![] },
+    };
+    Blueprint {
+        site: id("plant"),
+        name: "Plant".into(),
+        host: "plant.example".into(),
+        members: vec![
+            NewMember { listen: Some(site), ..member("site", &[Role::Site]) },
+            NewMember { listen: Some(listen), cell: Some(cell), ..member("cell-1", &[Role::Cell]) },
+            member("anna", &[Role::Operator]),
+            member("ivan", &[Role::Integrator]),
+            member("olga", &[Role::SecurityOfficer]),
+            member("otto", &[Role::SecurityOfficer]),
+        ],
+        witnesses: vec![member("witness-1", &[])],
+        quorum: 1,
+        freshness_ms: 60_000,
+        days: 1,
+    }
+}
+
+/// What the ledger says of each word, for assertions.
+pub fn words(site: &Site) -> BTreeMap<String, usize> {
+    let mut words = BTreeMap::new();
+    for entry in site.entries() {
+        let word = entry.statement.body.as_object().unwrap().keys().next().unwrap().clone();
+        *words.entry(word).or_default() += 1;
+    }
+    words
+}

@@ -1,0 +1,228 @@
+//! The cell's whole job: from an order on the ledger to recordings in the vault,
+//! with a robot that really moves (in simulation) and a site that may not be
+//! trusted.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use base::{Rule, to_canonical};
+use capture::{Images, States, read_checkpoints};
+use common::{Plant, id, words};
+use node::now;
+use plant::{
+    Body, RunStatus,
+    body::{Hold, Outcome},
+};
+use proof::recording::{SignedManifest, verify_chain};
+use reqwest::Method;
+use std::io::Read;
+use testkit::ursim::Command;
+use vault::{
+    Cid, dag,
+    grant_key::{WrappedKey, unwrap},
+    seal::OpeningReader,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_moves_the_robot_once_and_its_recordings_verify() {
+    let mut plant = Plant::start().await;
+    plant.run_cell();
+    let order = plant.order("part-1", 3);
+    let ended = plant.ended(&order, Outcome::Finished, 2).await;
+    assert_eq!((ended.viewpoints, ended.lost), (3, 0));
+    assert!(ended.samples > 500, "{} samples", ended.samples);
+    assert_eq!(plant.robot.motions().starts, 1);
+    let words = words(&plant.site);
+    for (word, count) in [("run-started", 1), ("run-ended", 1), ("recording", 2)] {
+        assert_eq!(words.get(word), Some(&count), "{word}");
+    }
+    let state = open(&plant, &format!("{}-state", run(&order)));
+    let samples: Vec<_> = States::new(&state[..]).collect::<Result<_, _>>().unwrap();
+    assert_eq!(samples.len() as u64, ended.samples);
+    let moved = samples.iter().any(|s| s.qd.iter().any(|qd| qd.abs() > 0.1));
+    assert!(moved, "the motion is on record");
+    let gaps = samples.windows(2).filter(|w| w[1].controller_ns - w[0].controller_ns > 3_000_000);
+    assert_eq!(gaps.count(), 0);
+    let pictures = open(&plant, &format!("{}-camera", run(&order)));
+    let pictures: Vec<_> = Images::new(&pictures[..]).collect::<Result<_, _>>().unwrap();
+    let viewpoints: Vec<_> = pictures.iter().map(|p| (p.viewpoint, p.seq)).collect();
+    assert_eq!(viewpoints, [(1, 0), (2, 0), (3, 0)]);
+    assert!(pictures.iter().all(|p| p.part == id("part-1")));
+
+    // The second scan of the part is the next photograph, and another run.
+    let again = plant.order("part-1", 1);
+    plant.ended(&again, Outcome::Finished, 2).await;
+    let pictures = open(&plant, &format!("{}-camera", run(&again)));
+    let pictures: Vec<_> = Images::new(&pictures[..]).collect::<Result<_, _>>().unwrap();
+    assert_eq!(pictures[0].seq, 1);
+    assert_eq!(plant.robot.motions().starts, 2);
+    assert!(!plant.site.inside().cosignatures.is_empty());
+    let (code, metrics) = plant.ask("otto", Method::GET, "/metrics").await;
+    assert_eq!(code, 200);
+    assert!(metrics.contains("interlock_cell_outbox_length 0"), "{metrics}");
+}
+
+/// Opens a delivered recording as the vault does: chain, key and ciphertext.
+fn open(plant: &Plant, recording: &str) -> Vec<u8> {
+    let inside = plant.site.inside();
+    let of = |d: &&api::Delivery| d.manifest["claim"]["recording"] == recording;
+    let delivery = inside.keys.values().find(of).expect("its key was delivered");
+    let manifest = to_canonical(&delivery.manifest).unwrap();
+    let signed = SignedManifest::from_bytes(&manifest).unwrap();
+    let public = proof::keys::Signer::public(&*plant.node("cell-1").signer);
+    let claim = signed.verify(&public).unwrap().clone();
+    let root: Cid = claim.root_cid.parse().unwrap();
+    let store = &plant.site.store;
+    let mut leaves = Vec::new();
+    let mut ciphertext = Vec::new();
+    let load = |cid: &Cid| Ok::<_, std::io::Error>(store.get(cid).unwrap().unwrap());
+    dag::walk(&root, None, load, |visit| {
+        if visit.leaf {
+            leaves.push(visit.cid.to_bytes());
+            ciphertext.extend(store.get(&visit.cid).unwrap().unwrap());
+        }
+        Ok(())
+    })
+    .unwrap();
+    let chain = read_checkpoints(&inside.checkpoints[&claim.root_cid][..]).unwrap();
+    let verified = verify_chain(&chain, &public, &leaves).unwrap();
+    claim.matches(verified.last(), &verified.digest()).unwrap();
+    assert_eq!(claim.ciphertext_bytes, ciphertext.len() as u64);
+
+    let secret = plant.node("site").seal_key().unwrap();
+    let wrapped =
+        WrappedKey { enc: delivery.key.enc.clone(), ciphertext: delivery.key.ciphertext.clone() };
+    let aad = claim.root_cid.as_bytes();
+    let key = unwrap(&secret, recording.as_bytes(), aad, &wrapped).unwrap();
+    assert_eq!(key.commitment().0, claim.sealing.key_commitment);
+    let source = std::io::Cursor::new(ciphertext);
+    let mut plain = Vec::new();
+    let source = vault::seal::SliceSource(source.get_ref());
+    OpeningReader::new(&key, recording.as_bytes(), source)
+        .unwrap()
+        .read_to_end(&mut plain)
+        .unwrap();
+    assert_eq!(plain.len() as u64, claim.plaintext_bytes);
+    plain
+}
+
+fn run(order: &base::Digest) -> String {
+    order.to_string().chars().take(16).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_power_cut_in_a_run_never_moves_the_robot_twice() {
+    let mut plant = Plant::start().await;
+    plant.run_cell();
+    let order = plant.order("part-1", 6);
+    plant.started(&order).await;
+    plant.until("the robot moves", |p| p.robot.motions().starts == 1).await;
+    plant.kill();
+    plant.run_cell();
+    let ended = plant.ended(&order, Outcome::Failed, 0).await;
+    assert!(ended.reason.contains("restarted"), "{}", ended.reason);
+    let next = plant.order("part-1", 1);
+    plant.ended(&next, Outcome::Finished, 2).await;
+    assert_eq!(plant.robot.motions().starts, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn losing_the_site_finishes_the_run_and_delivers_later() {
+    let mut plant = Plant::start().await;
+    plant.run_cell();
+    let order = plant.order("part-1", 2);
+    plant.until("the robot moves", |p| p.robot.motions().starts == 1).await;
+    plant.site.inside().gone = true;
+    let start = std::time::Instant::now();
+    loop {
+        let status = plant.status().await;
+        if status["run"].is_null() && status["outbox"]["length"].as_u64() >= Some(3) {
+            break;
+        }
+        assert!(start.elapsed().as_secs() < 120, "{status:#}");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    // A restart keeps what waits.
+    plant.kill();
+    plant.run_cell();
+    plant.site.inside().gone = false;
+    let ended = plant.ended(&order, Outcome::Finished, 2).await;
+    assert_eq!(ended.viewpoints, 2);
+    open(&plant, &format!("{}-state", run(&order)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forked_ledger_is_distrusted_until_a_person_says_otherwise() {
+    let mut plant = Plant::start().await;
+    plant.run_cell();
+    let first = plant.order("part-1", 1);
+    plant.ended(&first, Outcome::Finished, 2).await;
+    plant.kill();
+    plant.site.rewrite_last();
+    for _ in 0..2 {
+        plant.run_cell();
+        let start = std::time::Instant::now();
+        loop {
+            let up = tokio::net::TcpStream::connect(plant.listen).await.is_ok();
+            if up && plant.status().await["ledger"]["distrust"].is_string() {
+                break;
+            }
+            assert!(start.elapsed().as_secs() < 60);
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        plant.kill();
+    }
+    plant.order("part-1", 1);
+    plant.run_cell();
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert_eq!(plant.robot.motions().starts, 1, "a distrusted ledger moves nothing");
+    plant.kill();
+    let said = plant.cell_command(&["trust", "--reset"]);
+    assert!(said.contains("not those that were seen"), "{said}");
+    assert!(plant.cell_command(&["trust"]).contains("is trusted"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_entries_and_a_hold_only_delays() {
+    let mut plant = Plant::start().await;
+    let late = plant.order_within("part-1", 1, now(), now().plus(300));
+    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    plant.run_cell();
+    plant
+        .until("the late order is refused", |p| {
+            matches!(p.order_state(&late).status, RunStatus::Refused(_))
+        })
+        .await;
+    let RunStatus::Refused(refusal) = plant.order_state(&late).status else { unreachable!() };
+    assert_eq!(refusal.rule, Rule::Time);
+    let order = plant.order("part-1", 6);
+    plant.until("the robot moves", |p| p.robot.motions().starts == 1).await;
+    let hold = Hold { cell: Some(id("cell-1")), reason: "spill".into() };
+    plant.state("anna", &Body::Hold(hold));
+    let ended = plant.ended(&order, Outcome::Stopped, 2).await;
+    assert!(ended.reason.contains("spill"), "{}", ended.reason);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn anyone_may_stop_and_motion_without_an_order_is_held() {
+    let mut plant = Plant::start().await;
+    plant.run_cell();
+    let order = plant.order("part-1", 6);
+    plant.until("the robot moves", |p| p.robot.motions().starts == 1).await;
+    let (code, answer) = plant.ask("otto", Method::POST, "/stop").await;
+    assert_eq!(code, 200, "{answer}");
+    let ended = plant.ended(&order, Outcome::Stopped, 2).await;
+    assert!(ended.reason.contains("otto"), "{}", ended.reason);
+
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    plant.robot.command(Command::Jog { joint: 0, speed: 0.2, seconds: 2.0 });
+    plant.until("a hold is on the ledger", |p| !p.site.plant().holds.is_empty()).await;
+    let (hold, state) = plant.site.plant().holds.into_iter().next().unwrap();
+    assert!(state.hold.reason.contains("without an order"), "{}", state.hold.reason);
+    for officer in ["anna", "olga"] {
+        plant.state(officer, &Body::Release(plant::body::Release { hold }));
+    }
+    let next = plant.order("part-1", 1);
+    plant.ended(&next, Outcome::Finished, 2).await;
+}

@@ -1,0 +1,79 @@
+//! The witness: cosigns a log's checkpoint only when it extends all that this
+//! witness has cosigned before (C2SP tlog-witness).
+//!
+//! It runs apart from the site, with its own key and disk, so that a stolen site
+//! cannot show two histories. It stores before it answers. When its disk fails it
+//! answers 500 and the site finds no quorum: the plant stops taking orders, which is
+//! the safe side. A witness whose folder was lost needs a new key.
+
+mod folder;
+
+use anyhow::{Context, Result};
+use base::Millis;
+use clap::{Parser, Subcommand};
+use folder::Folder;
+use ledger::{RealFs, WitnessStore, witness_router};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use transport::{ClientAuth, Server};
+
+/// Cosigns the checkpoints of a plant's ledger.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve `POST /add-checkpoint` over mutual TLS until SIGTERM or SIGINT.
+    Run {
+        /// The witness's folder.
+        #[arg(long, env = "INTERLOCK_DIR")]
+        dir: PathBuf,
+        /// Check the folder, say what it holds and stop.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).init();
+    let Command::Run { dir, check } = Cli::parse().command;
+    let folder = Folder::load(&dir).with_context(|| format!("the folder `{}`", dir.display()))?;
+    if check {
+        println!("{} is sound: witness {}", dir.display(), folder.core.vkey());
+        return Ok(());
+    }
+    serve(folder).await
+}
+
+async fn serve(folder: Folder) -> Result<()> {
+    let Folder { member, listen, core, data, trust, identity } = folder;
+    let clock = Arc::new(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+    });
+    let vkey = core.vkey().to_string();
+    let store = WitnessStore::open(Arc::new(RealFs), &data, core, clock)?;
+    let router = witness_router(Arc::new(store));
+    let server = Server::new(router, &trust, &identity, ClientAuth::Required)?;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("`{listen}`"))?;
+    let address = listener.local_addr()?;
+    tracing::info!(%member, vkey, "the witness listens on {address}");
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let shutdown = async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    };
+    Ok(server.run(listener, shutdown).await?)
+}

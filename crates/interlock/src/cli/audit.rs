@@ -1,0 +1,141 @@
+//! `audit`: trusts nothing but the anchors, replays every entry.
+
+use super::context::{Context, Failure};
+use ::ledger::{Reader, RealFs};
+use base::Digest;
+use clap::Subcommand;
+use node::{Anchors, Client};
+use plant::{Plant, RunStatus};
+use proof::entry::Leaf;
+use serde_json::{Value, json};
+use std::{path::PathBuf, sync::Arc};
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Replay the ledger and say what the plant is; the same bytes give the same
+    /// state, at any index.
+    Replay {
+        /// A ledger's folder; the site's ledger over the network when absent.
+        #[arg(long)]
+        ledger: Option<PathBuf>,
+        /// The plant's anchors.json; that of --dir when absent.
+        #[arg(long)]
+        anchors: Option<PathBuf>,
+        /// Stop after this many entries.
+        #[arg(long)]
+        until: Option<u64>,
+    },
+}
+
+pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
+    let Verb::Replay { ledger, anchors, until } = verb;
+    let anchors = match anchors {
+        Some(file) => node::config::read_anchors(&file)?,
+        None => context.node()?.anchors,
+    };
+    let leaves = match ledger {
+        Some(dir) => from_folder(&dir, &anchors)?,
+        None => from_site(context, &anchors).await?,
+    };
+    let until = until.unwrap_or(u64::MAX);
+    let mut plant = None::<Plant>;
+    for (index, leaf) in (0..until).zip(&leaves) {
+        let broken = |e: &dyn std::fmt::Display| Failure::Broken(format!("entry {index}: {e}"));
+        match &mut plant {
+            None => {
+                let begun = Leaf::parse(leaf).map_err(|e| broken(&e))?;
+                let begun = Plant::begin(&begun).map_err(|e| broken(&e))?;
+                if begun.genesis != anchors.genesis {
+                    return Err(broken(&format!(
+                        "genesis {}, the anchors name {}",
+                        begun.genesis, anchors.genesis
+                    )));
+                }
+                plant = Some(begun);
+            }
+            Some(plant) => {
+                plant.append(leaf).map_err(|e| broken(&e))?;
+            }
+        }
+    }
+    let plant = plant.ok_or_else(|| Failure::Failed("the ledger is empty".into()))?;
+    let value = summary(&plant);
+    context.print(&value, render)
+}
+
+fn from_folder(dir: &std::path::Path, anchors: &Anchors) -> Result<Vec<Vec<u8>>, Failure> {
+    let checked = ::ledger::check(Arc::new(RealFs), dir, &anchors.log);
+    if let Some(finding) = checked.findings.first() {
+        return Err(Failure::Broken(format!("{}: {}", finding.file, finding.problem)));
+    }
+    let size = checked.witnessed.unwrap_or(0);
+    let reader = Reader::new(Arc::new(RealFs), dir);
+    reader.read_entries(0..size, size).map_err(|e| Failure::Broken(e.to_string()))
+}
+
+async fn from_site(context: &Context, anchors: &Anchors) -> Result<Vec<Vec<u8>>, Failure> {
+    let (_, client): (_, Client) = context.client()?;
+    let mut follower = ::ledger::Follower::new(anchors.log.clone(), Default::default(), 1 << 30);
+    let leaves = follower.poll(&client).await.map_err(|e| Failure::Broken(e.to_string()))?;
+    Ok(leaves.into_iter().map(|l| l.leaf).collect())
+}
+
+/// The state's digest is over its JSON, so that two auditors can compare a line.
+fn summary(plant: &Plant) -> Value {
+    let state = json!({
+        "members": plant.members, "proposals": list(&plant.proposals), "programs": plant.programs,
+        "templates": plant.templates, "orders": list(&plant.orders), "recordings": plant.recordings,
+        "grants": list(&plant.grants), "reports": list(&plant.reports), "holds": list(&plant.holds),
+        "policy": plant.policy.text(),
+    });
+    let digest = base::sha256(&serde_json_bytes(&state));
+    let runs: Vec<Value> = plant
+        .orders
+        .iter()
+        .map(|(id, o)| {
+            let status = match &o.status {
+                RunStatus::Pending => "pending".to_owned(),
+                RunStatus::Started(_) => "started".to_owned(),
+                RunStatus::Ended(outcome) => format!("{outcome:?}").to_lowercase(),
+                RunStatus::Refused(refusal) => format!("refused by `{}`", refusal.rule),
+            };
+            json!({ "order": id, "part": o.order.part, "issuer": o.issuer, "index": o.index, "status": status })
+        })
+        .collect();
+    json!({
+        "site": plant.site, "genesis": plant.genesis, "entries": plant.size,
+        "logged_at": plant.logged_at, "counts": plant.counts(), "state": digest, "runs": runs,
+    })
+}
+
+fn list<V: serde::Serialize>(map: &std::collections::BTreeMap<Digest, V>) -> Vec<(String, Value)> {
+    map.iter().map(|(k, v)| (k.to_string(), serde_json::to_value(v).unwrap_or_default())).collect()
+}
+
+fn serde_json_bytes(value: &Value) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+fn render(v: &Value) -> String {
+    let mut text = format!(
+        "replayed {} entries of site {}: every signature, role, rule and the root hold\n  genesis {}\n  state   {}\n",
+        v["entries"],
+        v["site"],
+        v["genesis"].as_str().unwrap_or_default(),
+        v["state"].as_str().unwrap_or_default()
+    );
+    for (name, count) in v["counts"].as_object().into_iter().flatten() {
+        text.push_str(&format!("  {name:<11} {count}\n"));
+    }
+    for run in v["runs"].as_array().into_iter().flatten() {
+        let get = |k: &str| run[k].as_str().unwrap_or_default().to_owned();
+        let order: String = get("order").chars().take(8).collect();
+        text.push_str(&format!(
+            "  order {order} by {} on {}: {}\n",
+            get("issuer"),
+            get("part"),
+            get("status")
+        ));
+    }
+    text
+}

@@ -1,0 +1,309 @@
+//! Changes of the rules: roles, members, programs, templates, and their approval.
+
+use super::context::{Context, Failure, table};
+use base::{Digest, Id, sha256};
+use clap::Subcommand;
+use plant::body::{
+    Approve, Body, Change, Member, Parameter, Program, RevokeKey, SetRoles, Template,
+};
+use policy::Role;
+use proof::keys::PublicKey;
+use serde::Deserialize;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+#[derive(Subcommand)]
+pub enum RoleVerb {
+    /// Members and their roles.
+    List,
+    /// Propose new roles for a member; two security officers must sign.
+    Set {
+        /// The member.
+        member: Id,
+        /// All roles from then on; none takes all rights away.
+        roles: Vec<Role>,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum MemberVerb {
+    /// Propose a member; two security officers must sign.
+    Enrol {
+        /// A member as JSON: {"id", "name", "roles", "keys", "seal"}.
+        file: PathBuf,
+    },
+    /// Print the public half of a folder, to be enrolled elsewhere.
+    Show,
+    /// Revoke a key now; one security officer is enough.
+    Revoke {
+        /// The member.
+        member: Id,
+        /// The key's fingerprint; the member's only key when absent.
+        #[arg(long)]
+        key: Option<Digest>,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum ProgramVerb {
+    /// Approved programs.
+    List,
+    /// Propose a robot program, pinned by the hash of its file.
+    Add {
+        /// The program file as it lies on the controller.
+        file: PathBuf,
+        /// Identifier, title, cells and parameters, as JSON.
+        #[arg(long)]
+        about: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum TemplateVerb {
+    /// Approved templates.
+    List,
+    /// Propose a picture of a good part.
+    Add {
+        /// The part, or kind of part, that it is the template of.
+        id: Id,
+        /// The image, PNG or JPEG.
+        image: PathBuf,
+        /// What it shows.
+        #[arg(long, default_value = "the good part")]
+        title: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum ChangeVerb {
+    /// Proposals and who has signed them.
+    List,
+    /// Approve a proposal, as a security officer.
+    Approve {
+        /// The proposal's entry, or its first digits.
+        proposal: String,
+    },
+}
+
+async fn propose(context: &Context, change: Change) -> Result<(), Failure> {
+    let rules = change.changes_rules();
+    let (_, _, submitted) = context.state(&Body::Propose(change)).await?;
+    context.print(&submitted, |s| {
+        let who = if rules { "another security officer" } else { "a security officer" };
+        format!(
+            "proposed: {who} approves it with `interlock change approve {}`\n  entry {} at index {}",
+            s.id.short(),
+            s.id,
+            s.index
+        )
+    })
+}
+
+pub async fn run_role(context: &Context, verb: RoleVerb) -> Result<(), Failure> {
+    match verb {
+        RoleVerb::Set { member, roles } => {
+            let roles: BTreeSet<Role> = roles.into_iter().collect();
+            propose(context, Change::Roles(SetRoles { member, roles })).await
+        }
+        RoleVerb::List => {
+            let members: BTreeMap<Id, Value> = context.part("members").await?;
+            context.print(&members, |members| {
+                let rows: Vec<Vec<String>> = members
+                    .iter()
+                    .map(|(id, m)| {
+                        let roles: Vec<&str> = m
+                            .pointer("/member/roles")
+                            .and_then(Value::as_array)
+                            .into_iter()
+                            .flatten()
+                            .filter_map(Value::as_str)
+                            .collect();
+                        vec![
+                            id.to_string(),
+                            m.pointer("/member/name")
+                                .and_then(Value::as_str)
+                                .unwrap_or_default()
+                                .into(),
+                            roles.join(", "),
+                            m["revoked"].as_object().map_or(0, serde_json::Map::len).to_string(),
+                        ]
+                    })
+                    .collect();
+                table(&["member", "name", "roles", "revoked keys"], &rows)
+            })
+        }
+    }
+}
+
+pub async fn run_member(context: &Context, verb: MemberVerb) -> Result<(), Failure> {
+    match verb {
+        MemberVerb::Enrol { file } => {
+            let member: Member = read_json(&file)?;
+            propose(context, Change::Member(member)).await
+        }
+        MemberVerb::Show => {
+            let node = context.node()?;
+            let seal =
+                node.seal_key().ok().and_then(|secret| vault::grant_key::public_of(&secret).ok());
+            let member = Member {
+                id: node.member().clone(),
+                keys: vec![PublicKey::of(node.signer.as_ref())],
+                name: node.member().to_string(),
+                roles: BTreeSet::new(),
+                seal: seal.map(|s| base::Bytes(s.to_vec())),
+            };
+            context.print(&member, |m| serde_json::to_string_pretty(m).unwrap_or_default())
+        }
+        MemberVerb::Revoke { member, key, reason } => {
+            let key = match key {
+                Some(key) => key,
+                None => only_key(context, &member).await?,
+            };
+            let body = Body::RevokeKey(RevokeKey { key, member, reason });
+            context
+                .state_and_say(&body, "revoked: from this index on every gate refuses the key")
+                .await
+        }
+    }
+}
+
+async fn only_key(context: &Context, member: &Id) -> Result<Digest, Failure> {
+    let members: BTreeMap<Id, Value> = context.part("members").await?;
+    let keys: Vec<PublicKey> = members
+        .get(member)
+        .and_then(|m| m.pointer("/member/keys").cloned())
+        .map(serde_json::from_value)
+        .transpose()?
+        .unwrap_or_default();
+    match keys.as_slice() {
+        [key] => Ok(key.fingerprint()),
+        keys => {
+            Err(Failure::Failed(format!("`{member}` has {} keys: name one with --key", keys.len())))
+        }
+    }
+}
+
+/// What a person writes about a program.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct About {
+    id: Id,
+    title: String,
+    cells: BTreeSet<Id>,
+    #[serde(default)]
+    parameters: BTreeMap<Id, Parameter>,
+}
+
+pub async fn run_program(context: &Context, verb: ProgramVerb) -> Result<(), Failure> {
+    match verb {
+        ProgramVerb::Add { file, about } => {
+            let bytes = read(&file)?;
+            let About { id, title, cells, parameters } = read_json(&about)?;
+            let program = Program { cells, id, parameters, sha256: sha256(&bytes), title };
+            propose(context, Change::Program(program)).await
+        }
+        ProgramVerb::List => {
+            let all: BTreeMap<Id, Program> = context.part("programs").await?;
+            context.print(&all, |all| {
+                let rows: Vec<Vec<String>> = all
+                    .values()
+                    .map(|p| {
+                        let bounds: Vec<String> = p
+                            .parameters
+                            .iter()
+                            .map(|(n, b)| format!("{n} {}..{} {}", b.min, b.max, b.unit))
+                            .collect();
+                        let cells: Vec<&str> = p.cells.iter().map(Id::as_str).collect();
+                        vec![
+                            p.id.to_string(),
+                            p.sha256.short(),
+                            cells.join(", "),
+                            bounds.join("; "),
+                            p.title.clone(),
+                        ]
+                    })
+                    .collect();
+                table(&["program", "hash", "cells", "parameters", "title"], &rows)
+            })
+        }
+    }
+}
+
+pub async fn run_template(context: &Context, verb: TemplateVerb) -> Result<(), Failure> {
+    match verb {
+        TemplateVerb::Add { id, image, title } => {
+            let bytes = read(&image)?;
+            let (_, client) = context.client()?;
+            let sha256 = client.put_blob(bytes).await?;
+            propose(context, Change::Template(Template { id, sha256, title })).await
+        }
+        TemplateVerb::List => {
+            let all: BTreeMap<Id, Template> = context.part("templates").await?;
+            context.print(&all, |all| {
+                let rows: Vec<Vec<String>> = all
+                    .values()
+                    .map(|t| vec![t.id.to_string(), t.sha256.short(), t.title.clone()])
+                    .collect();
+                table(&["template", "hash", "title"], &rows)
+            })
+        }
+    }
+}
+
+pub async fn run_change(context: &Context, verb: ChangeVerb) -> Result<(), Failure> {
+    match verb {
+        ChangeVerb::Approve { proposal } => {
+            let proposal = context.resolve("proposals", &proposal).await?;
+            let (_, client, submitted) =
+                context.state(&Body::Approve(Approve { proposal })).await?;
+            let proposals: BTreeMap<Digest, Value> = client.get("/state/proposals").await?;
+            let effective = proposals.get(&proposal).is_some_and(|p| p["effective"] == true);
+            let done = if effective {
+                "approved: the change is in force"
+            } else {
+                "signed: one more officer must sign"
+            };
+            context.print(&submitted, |s| format!("{done}\n  entry {} at index {}", s.id, s.index))
+        }
+        ChangeVerb::List => {
+            let all: BTreeMap<Digest, Value> = context.part("proposals").await?;
+            context.print(&all, |all| {
+                let rows: Vec<Vec<String>> = all
+                    .iter()
+                    .map(|(id, p)| {
+                        let kind = p["change"].as_object().and_then(|o| o.keys().next().cloned());
+                        let officers: Vec<&str> = p["officers"]
+                            .as_array()
+                            .into_iter()
+                            .flatten()
+                            .filter_map(Value::as_str)
+                            .collect();
+                        vec![
+                            id.short(),
+                            kind.unwrap_or_default(),
+                            p["proposer"].as_str().unwrap_or_default().into(),
+                            officers.join(", "),
+                            if p["effective"] == true { "in force" } else { "open" }.into(),
+                        ]
+                    })
+                    .collect();
+                table(&["proposal", "changes", "proposed by", "officers", "state"], &rows)
+            })
+        }
+    }
+}
+
+pub fn read(path: &PathBuf) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|e| Failure::Failed(format!("`{}`: {e}", path.display())))
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &PathBuf) -> Result<T, Failure> {
+    serde_json::from_slice(&read(path)?)
+        .map_err(|e| Failure::Failed(format!("`{}`: {e}", path.display())))
+}

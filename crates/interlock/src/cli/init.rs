@@ -1,0 +1,162 @@
+//! `init`: a real plant's folders, with fresh keys and no default secret.
+
+use super::context::{Context, Failure};
+use base::{Id, Millis};
+use clap::Parser;
+use node::{
+    config::{CameraConfig, CellConfig, RobotConfig},
+    init::{Blueprint, NewMember, init},
+    now,
+};
+use policy::Role;
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+#[derive(Parser)]
+pub struct Args {
+    /// An empty folder for the plant.
+    plant: PathBuf,
+    /// The site's identifier.
+    #[arg(long, default_value = "plant")]
+    site: Id,
+    /// The plant's name for people.
+    #[arg(long, default_value = "Interlock plant")]
+    name: String,
+    /// The host name under which passports are published.
+    #[arg(long, default_value = "plant.example")]
+    host: String,
+    /// A person, ID:ROLE[,ROLE…]:NAME; the default is one of each role and two
+    /// security officers.
+    #[arg(long = "person", value_parser = person)]
+    people: Vec<NewMember>,
+    /// A cell.
+    #[arg(long = "cell", default_value = "cell-1")]
+    cells: Vec<Id>,
+    /// How many witnesses, all of which must cosign.
+    #[arg(long, default_value_t = 1)]
+    witnesses: u16,
+    /// Where the machines listen.
+    #[arg(long, default_value = "127.0.0.1")]
+    address: IpAddr,
+    /// The first port; each machine takes the next.
+    #[arg(long, default_value_t = 7440)]
+    port: u16,
+    /// The robot controller's address.
+    #[arg(long, default_value = "127.0.0.1")]
+    robot: String,
+    /// The robot's Dashboard port.
+    #[arg(long, default_value_t = 29_999)]
+    dashboard: u16,
+    /// The robot's RTDE port.
+    #[arg(long, default_value_t = 30_004)]
+    rtde: u16,
+    /// A folder of photographs as the camera; rendered parts when absent.
+    #[arg(long)]
+    images: Option<PathBuf>,
+    /// A part that the rendering camera shows with a defect.
+    #[arg(long)]
+    defective: Vec<Id>,
+    /// How old the newest witnessed checkpoint may be for motion, in seconds.
+    #[arg(long, default_value_t = 10)]
+    freshness: u64,
+    /// For how many days certificates are valid.
+    #[arg(long, default_value_t = 365)]
+    days: u32,
+}
+
+fn person(text: &str) -> Result<NewMember, String> {
+    let mut parts = text.splitn(3, ':');
+    let (Some(id), Some(roles)) = (parts.next(), parts.next()) else {
+        return Err(format!("`{text}` is not ID:ROLE[,ROLE…]:NAME"));
+    };
+    let id: Id = id.parse().map_err(|e| format!("{e}"))?;
+    let roles = roles.split(',').map(str::parse).collect::<Result<BTreeSet<Role>, _>>()?;
+    let name = parts.next().unwrap_or(id.as_str()).to_owned();
+    Ok(NewMember { id, name, roles, listen: None, cell: None })
+}
+
+fn default_people() -> Result<Vec<NewMember>, Failure> {
+    [
+        "operator:operator:Operator",
+        "officer-1:security-officer:First security officer",
+        "officer-2:security-officer:Second security officer",
+        "integrator:integrator:Integrator",
+        "ml-engineer:ml-engineer:ML engineer",
+        "auditor:auditor:Auditor",
+    ]
+    .into_iter()
+    .map(|text| person(text).map_err(Failure::Failed))
+    .collect()
+}
+
+pub fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let people = if args.people.is_empty() { default_people()? } else { args.people };
+    let mut port = args.port;
+    let mut listen = || {
+        let address = SocketAddr::new(args.address, port);
+        port = port.saturating_add(1);
+        Some(address)
+    };
+    let machine = |id: &str, role: Option<Role>, listen, cell| -> Result<NewMember, Failure> {
+        let roles = role.into_iter().collect();
+        Ok(NewMember { id: id.parse()?, name: id.to_owned(), roles, listen, cell })
+    };
+    let mut members = vec![machine("site", Some(Role::Site), listen(), None)?];
+    let witnesses = (1..=args.witnesses)
+        .map(|n| machine(&format!("witness-{n}"), None, listen(), None))
+        .collect::<Result<Vec<_>, _>>()?;
+    for cell in &args.cells {
+        let config = CellConfig {
+            robot: RobotConfig {
+                name: "robot-1".parse()?,
+                host: args.robot.clone(),
+                dashboard: args.dashboard,
+                rtde: args.rtde,
+            },
+            camera: match &args.images {
+                Some(path) => CameraConfig::Folder { path: path.canonicalize()? },
+                None => CameraConfig::Rendered { defective: args.defective.clone() },
+            },
+        };
+        members.push(machine(cell.as_str(), Some(Role::Cell), listen(), Some(config))?);
+    }
+    members.push(machine("analyst", Some(Role::Processor), None, None)?);
+    members.extend(people);
+    let quorum = witnesses.len();
+    let blueprint = Blueprint {
+        site: args.site,
+        name: args.name,
+        host: args.host,
+        members,
+        witnesses,
+        quorum,
+        freshness_ms: args.freshness.saturating_mul(1000),
+        days: args.days,
+    };
+    let at: Millis = now();
+    let anchors = init(&args.plant, &blueprint, at)?;
+    let folders: Vec<String> = blueprint
+        .members
+        .iter()
+        .chain(&blueprint.witnesses)
+        .map(|m| args.plant.join(m.id.as_str()).display().to_string())
+        .collect();
+    let value = serde_json::json!({
+        "plant": args.plant, "site": anchors.site, "genesis": anchors.genesis, "folders": folders,
+    });
+    context.print(&value, |_| {
+        format!(
+            "plant `{}` in `{}`\n  genesis {}\n  one folder each, with fresh keys: {}\n  \
+             hand each folder to its owner, and take `ca` offline: it can issue certificates\n  \
+             next: interlock up {}",
+            anchors.site,
+            args.plant.display(),
+            anchors.genesis,
+            folders.len(),
+            args.plant.display()
+        )
+    })
+}

@@ -1,0 +1,8 @@
+//! Interlock: the command line and the site's server.
+
+mod cli;
+mod site;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

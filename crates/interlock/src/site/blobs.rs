@@ -1,0 +1,52 @@
+//! Small files by their digest: pictures, templates, programs, passports.
+
+use base::{Digest, sha256};
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::PathBuf,
+};
+
+/// A folder of files named by their SHA-256 digest.
+pub struct Blobs(PathBuf);
+
+impl Blobs {
+    /// Opens or makes the folder.
+    pub fn open(dir: PathBuf) -> io::Result<Self> {
+        fs::create_dir_all(&dir)?;
+        Ok(Self(dir))
+    }
+
+    /// Stores bytes durably and returns their digest. Blocking.
+    pub fn put(&self, bytes: &[u8]) -> io::Result<Digest> {
+        let digest = sha256(bytes);
+        let path = self.path(&digest);
+        if path.exists() {
+            return Ok(digest);
+        }
+        let temporary = self.0.join(format!(".{digest}.{:?}", std::thread::current().id()));
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)?;
+        File::open(&self.0)?.sync_all()?;
+        Ok(digest)
+    }
+
+    /// Reads bytes; none when they are not here or were changed on the disk.
+    pub fn get(&self, digest: &Digest) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.path(digest)) {
+            Ok(bytes) if sha256(&bytes) == *digest => Ok(Some(bytes)),
+            Ok(_) => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("blob {digest} was changed on the disk"),
+            )),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn path(&self, digest: &Digest) -> PathBuf {
+        self.0.join(digest.to_string())
+    }
+}

@@ -1,0 +1,89 @@
+//! The plant's fold as the sequencer's admission.
+//!
+//! The shared plant may be ahead of the disk by the batch that is being
+//! committed. That is safe: whatever rests on it is itself an entry, which stands
+//! behind the batch and is acknowledged after it.
+
+use api::Event;
+use base::{Millis, Refusal, Rule};
+use ledger::{Admission, Admitted};
+use plant::Plant;
+use proof::{entry::Entry, log::SignedCheckpoint};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use tokio::sync::broadcast;
+
+/// The plant as the site knows it.
+#[derive(Clone)]
+pub struct Shared(Arc<RwLock<Plant>>);
+
+impl Shared {
+    /// Shares a plant.
+    pub fn new(plant: Plant) -> Self {
+        Self(Arc::new(RwLock::new(plant)))
+    }
+
+    /// Reads the plant; keep it short, the sequencer waits.
+    pub fn read(&self) -> RwLockReadGuard<'_, Plant> {
+        // A plant is only ever changed by `apply`, which cannot panic halfway.
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Admits entries and announces them once they are durable.
+pub struct Fold {
+    plant: Shared,
+    pending: Vec<Event>,
+    events: broadcast::Sender<Event>,
+}
+
+impl Fold {
+    /// Admits onto `plant`, announcing to `events`.
+    pub fn new(plant: Shared, events: broadcast::Sender<Event>) -> Self {
+        Self { plant, pending: Vec::new(), events }
+    }
+}
+
+impl Admission for Fold {
+    fn admit(&mut self, index: u64, logged_at: Millis, bytes: &[u8]) -> Result<Admitted, Refusal> {
+        let unreadable = |reason: String| Refusal {
+            who: "the sender".into(),
+            what: "an entry on the ledger".into(),
+            rule: Rule::Format,
+            reason,
+            accepted: "a canonical entry (RFC 8785)".into(),
+        };
+        let entry = Entry::parse(bytes).map_err(|e| unreadable(e.to_string()))?;
+        let id = entry.id().map_err(|e| unreadable(e.to_string()))?;
+        let admitted = {
+            let plant = self.plant.read();
+            if let Some((index, logged_at)) = plant.logged(&id) {
+                return Ok(Admitted::Known { index, logged_at });
+            }
+            let verified = plant.verify(entry)?;
+            plant.admit(verified, logged_at)?
+        };
+        let leaf = admitted.leaf();
+        let bytes = leaf.bytes().map_err(|e| unreadable(e.to_string()))?;
+        let statement = leaf.entry.statement;
+        self.pending.push(Event {
+            index,
+            id,
+            issuer: statement.issuer,
+            logged_at,
+            body: statement.body,
+        });
+        self.plant.0.write().unwrap_or_else(PoisonError::into_inner).apply(admitted);
+        Ok(Admitted::New { leaf: bytes })
+    }
+
+    fn last_logged_at(&self) -> Millis {
+        self.plant.read().logged_at
+    }
+
+    fn durable(&mut self, _: &SignedCheckpoint) {
+        for event in self.pending.drain(..) {
+            // Nobody may be listening.
+            let _ = self.events.send(event);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The site's server: ledger, vault and API in one process.
+//!
+//! It can refuse service and cannot make a robot move: everything it serves is
+//! verified by whoever takes it.
+
+mod blobs;
+mod events;
+mod fold;
+mod http;
+mod issue;
+mod limiter;
+mod recordings;
+mod witness;
+
+pub use http::openapi;
+
+use anyhow::{Context, Result, bail};
+use base::{Digest, Millis, Refusal, to_canonical};
+use blobs::Blobs;
+use fold::{Fold, Shared};
+use ledger::{AppendError, Appended, Publisher, RealFs, Sequencer, Store, Timing};
+use limiter::Limiter;
+use node::{Node, fresh_nonce, now};
+use plant::{
+    Plant,
+    body::{Body, Refused},
+};
+use proof::{
+    entry::{Entry, Leaf},
+    keys::SecretKey,
+    log::LogSigner,
+};
+use std::{path::Path, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::broadcast};
+use transport::{ClientAuth, Server};
+use vault::{keys::KeyVault, store::Store as BlockStore};
+
+/// How many events a slow listener may fall behind before it must read the list.
+const EVENT_BACKLOG: usize = 1024;
+/// The largest request body: a recording on its way from a cell (64 GiB).
+const MAX_UPLOAD: usize = 64 << 30;
+
+/// Everything that a request needs.
+pub struct Site {
+    /// The site's own folder and key.
+    pub node: Node,
+    plant: Shared,
+    sequencer: Sequencer,
+    publisher: Publisher,
+    blocks: Arc<BlockStore>,
+    keys: KeyVault,
+    blobs: Blobs,
+    events: broadcast::Sender<api::Event>,
+    refusals: Limiter,
+}
+
+impl Site {
+    /// Opens the site's folder: replays the ledger, opens the vault.
+    pub fn open(dir: &Path) -> Result<Arc<Self>> {
+        let node = Node::load(dir)?;
+        let data = dir.join("data");
+        let log_dir = data.join("ledger");
+        std::fs::create_dir_all(&log_dir).with_context(|| format!("`{}`", log_dir.display()))?;
+        let seed = node::config::read_key(&dir.join("log.key"))?;
+        let log_key = Arc::new(SecretKey::from_seed(&seed)?);
+        let signer = Arc::new(LogSigner::new(node.anchors.log.origin(), log_key)?);
+        if signer.vkey() != node.anchors.log.log_key() {
+            bail!("`log.key` is not the key that `anchors.json` names");
+        }
+        let fs: Arc<dyn ledger::Fs> = Arc::new(RealFs);
+        if !log_dir.join("tile").exists() && !ledger_exists(&log_dir)? {
+            Store::create(fs.as_ref(), &log_dir, &signer)?;
+        }
+        let mut store = Store::open(fs.clone(), &log_dir, signer)?;
+        let plant = replay(&node, &mut store)?;
+        tracing::info!(entries = plant.size, "ledger replayed");
+
+        let (events, _) = broadcast::channel(EVENT_BACKLOG);
+        let plant = Shared::new(plant);
+        let fold = Fold::new(plant.clone(), events.clone());
+        let sequencer =
+            Sequencer::start(store, Box::new(fold), Arc::new(now), ledger::Limits::default());
+        let server = node.config.server.clone().context("`interlock.toml` has no [server]")?;
+        let witnesses = witness::clients(&node, &server)?;
+        let refresh = Duration::from_millis(server.refresh_ms);
+        let publisher = Publisher::start(
+            fs,
+            &log_dir,
+            node.anchors.log.clone(),
+            witnesses,
+            sequencer.committed(),
+            Timing { refresh, ..Timing::default() },
+        );
+        let blocks = Arc::new(BlockStore::open(data.join("vault"))?);
+        let keys = KeyVault::open(data.join("keys"), |bytes| {
+            aws_lc_rs::rand::fill(bytes).map_err(std::io::Error::other)
+        })?;
+        let blobs = Blobs::open(data.join("blobs"))?;
+        let refusals = Limiter::new(20, Duration::from_secs(60));
+        Ok(Arc::new(Self {
+            node,
+            plant,
+            sequencer,
+            publisher,
+            blocks,
+            keys,
+            blobs,
+            events,
+            refusals,
+        }))
+    }
+
+    /// Serves until `shutdown` completes.
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<()> {
+        let issuing = tokio::spawn(issue::react(self.clone()));
+        let router = http::router(self.clone());
+        let limits = transport::Limits {
+            body: MAX_UPLOAD,
+            request: Duration::from_secs(120),
+            ..transport::Limits::default()
+        };
+        let server =
+            Server::new(router, &self.node.trust, &self.node.identity, ClientAuth::Required)?;
+        let served = server.limits(limits).run(listener, shutdown).await;
+        issuing.abort();
+        self.sequencer.close().await;
+        Ok(served?)
+    }
+
+    /// Appends an entry; durable when this returns.
+    async fn append(&self, entry: &Entry) -> Result<Appended, AppendError> {
+        match entry.bytes() {
+            Ok(bytes) => self.sequencer.append(bytes).await,
+            Err(e) => Err(AppendError::Stopped(e.to_string())),
+        }
+    }
+
+    /// States something as the site.
+    async fn state(&self, body: &Body) -> Result<Appended, AppendError> {
+        let stopped = |e: &dyn std::fmt::Display| AppendError::Stopped(e.to_string());
+        let nonce = fresh_nonce().map_err(|e| stopped(&e))?;
+        let entry = self.node.sign(body, now(), nonce).map_err(|e| stopped(&e))?;
+        self.append(&entry).await
+    }
+
+    /// Puts a refusal on record, bounded in rate for each peer.
+    async fn refuse(&self, gate: &str, peer: &str, request: Option<Digest>, refusal: &Refusal) {
+        tracing::warn!(gate, peer, rule = %refusal.rule, reason = %refusal.reason, "refused");
+        if !self.refusals.allow(peer, now()) {
+            return;
+        }
+        let mut refusal = refusal.clone();
+        for text in
+            [&mut refusal.who, &mut refusal.what, &mut refusal.reason, &mut refusal.accepted]
+        {
+            if text.chars().count() > 500 {
+                *text = text.chars().take(500).collect();
+            }
+        }
+        let body = Body::Refused(Refused { gate: gate.into(), refusal, request });
+        if let Err(e) = self.state(&body).await {
+            tracing::error!(error = %e, "a refusal could not be recorded");
+        }
+    }
+}
+
+fn ledger_exists(dir: &Path) -> Result<bool> {
+    Ok(std::fs::read_dir(dir)?.next().is_some())
+}
+
+/// Folds what is on disk; begins the plant when there is nothing.
+fn replay(node: &Node, store: &mut Store) -> Result<Plant> {
+    if store.size() == 0 {
+        let path = node.dir.join("genesis.json");
+        let bytes = std::fs::read(&path).with_context(|| format!("`{}`", path.display()))?;
+        let leaf = Leaf { entry: Entry::parse(&bytes)?, logged_at: now() };
+        let plant = Plant::begin(&leaf)?;
+        check_genesis(node, &plant)?;
+        store.commit(&[to_canonical(&leaf)?])?;
+        return Ok(plant);
+    }
+    let (mut plant, size) = (None::<Plant>, store.size());
+    store.reader().for_each_entry(0..size, size, |index, bytes: &[u8]| -> Result<()> {
+        match &mut plant {
+            None => {
+                let begun = Plant::begin(&Leaf::parse(bytes)?)?;
+                check_genesis(node, &begun)?;
+                plant = Some(begun);
+            }
+            Some(plant) => {
+                plant.append(bytes).with_context(|| format!("ledger entry {index}"))?;
+            }
+        }
+        Ok(())
+    })?;
+    plant.context("the ledger is empty")
+}
+
+fn check_genesis(node: &Node, plant: &Plant) -> Result<()> {
+    if plant.genesis != node.anchors.genesis {
+        let (found, expected) = (plant.genesis, node.anchors.genesis);
+        bail!("the ledger begins with genesis {found}, `anchors.json` names {expected}");
+    }
+    Ok(())
+}
+
+/// A time that is later than all that clients may rely on; for answers that say
+/// how old they are.
+fn witnessed_at(publisher: &Publisher) -> (u64, Millis) {
+    publisher.latest().map(|c| (c.size(), c.witnessed_at())).unwrap_or_default()
+}

@@ -1,0 +1,17 @@
+//! What every machine and person of a plant is made of: a folder with its keys,
+//! certificate, trust anchors and configuration ([`Node`]), how such folders are
+//! made for a new plant ([`init`]), and a client to the site ([`Client`]).
+//!
+//! The anchors are a node's own: it verifies what the site says against them and
+//! takes nothing on the site's word.
+
+pub mod client;
+pub mod config;
+pub mod granted;
+pub mod init;
+mod sources;
+
+pub use client::{Client, ClientError};
+pub use config::{Anchors, Config, Node, NodeError};
+pub use granted::{Granted, GrantedError};
+pub use sources::{fresh_nonce, fresh_seed, now};

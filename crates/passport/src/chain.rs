@@ -1,0 +1,195 @@
+//! From leaves with paths to the plant's state: whom to trust, what is on the
+//! ledger, and what follows from it.
+
+use crate::{
+    Broken,
+    evidence::{Evidence, ProvenLeaf},
+};
+use base::{Digest, Id, Millis};
+use plant::{Body, Plant};
+use proof::entry::Leaf;
+use proof::log::{BadCheckpoint, CheckpointError, LogPolicy, WitnessedCheckpoint};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a reader trusts in advance: which plant, and who vouches for its ledger.
+/// It comes by another way than the passport, at a contract's signing, say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anchors {
+    /// The identifier of the plant's first entry.
+    pub genesis: Digest,
+    /// Its log and the witnesses of it.
+    pub log: LogPolicy,
+}
+
+impl Anchors {
+    /// The anchors that a plant's own first leaf states.
+    ///
+    /// # Errors
+    /// When it is no genesis, or its keys and quorum cannot make a policy.
+    pub fn of(leaf: &Leaf) -> Result<Self, Broken> {
+        let broken = |e: String| Broken::proof("entry 0 (genesis)", e);
+        let genesis = leaf.entry.id().map_err(|e| broken(e.to_string()))?;
+        let body = serde_json::from_value(leaf.entry.statement.body.clone());
+        let stated = match body {
+            Ok(Body::Genesis(stated)) => stated,
+            Ok(other) => return Err(broken(format!("it is `{}`", other.word()))),
+            Err(e) => return Err(broken(e.to_string())),
+        };
+        let log_key = stated.log.parse().map_err(|e| broken(format!("log key: {e}")))?;
+        let witnesses = stated
+            .witnesses
+            .iter()
+            .map(|key| key.parse().map_err(|e| broken(format!("witness key: {e}"))))
+            .collect::<Result<_, _>>()?;
+        let quorum = usize::try_from(stated.quorum).unwrap_or(usize::MAX);
+        let log = LogPolicy::new(&stated.origin, log_key, witnesses, quorum)
+            .map_err(|e| broken(e.to_string()))?;
+        Ok(Self { genesis, log })
+    }
+}
+
+/// One leaf that was proven and admitted.
+pub(crate) struct Logged {
+    pub index: u64,
+    pub id: Digest,
+    pub issuer: Id,
+    /// The issuer's clock.
+    pub signed_at: Millis,
+    /// The site's clock.
+    pub at: Millis,
+    pub body: Body,
+}
+
+/// The ledger as far as the evidence shows it.
+pub(crate) struct Chain {
+    /// What the plant's genesis states; the passport's words rest on it.
+    pub stated: Anchors,
+    /// The checkpoint under the stated policy.
+    pub checkpoint: WitnessedCheckpoint,
+    /// What the reader trusts, when it brought anchors, and the checkpoint under
+    /// that policy.
+    pub pinned: Option<(Anchors, WitnessedCheckpoint)>,
+    pub plant: Plant,
+    pub entries: Vec<Logged>,
+    /// The cell's live keys when each recording was registered, by root CID.
+    pub cell_keys: BTreeMap<String, Vec<[u8; 32]>>,
+}
+
+impl Chain {
+    /// Verifies checkpoint and inclusion, and folds the leaves.
+    pub fn fold(evidence: &Evidence, pin: Option<&Anchors>) -> Result<Self, Broken> {
+        let (first, rest) = evidence
+            .entries
+            .split_first()
+            .ok_or_else(|| Broken::unreadable("the evidence", "no entries"))?;
+        if first.index != 0 {
+            let reason = format!("the first entry has index {}, 0 is expected", first.index);
+            return Err(Broken::proof("the excerpt of the ledger", reason));
+        }
+        let stated = Anchors::of(&first.leaf)?;
+        if let Some(pin) = pin
+            && pin.genesis != stated.genesis
+        {
+            let reason = format!(
+                "this passport's plant began with {}, yours with {}",
+                stated.genesis, pin.genesis
+            );
+            return Err(Broken::untrusted("the plant's first entry", reason));
+        }
+        let checkpoint = open_checkpoint(evidence, &stated.log)?;
+        let pinned = match pin {
+            Some(pin) => Some((pin.clone(), open_checkpoint(evidence, &pin.log)?)),
+            None => None,
+        };
+        let leaves = evidence
+            .entries
+            .iter()
+            .map(|proven| include(&checkpoint, proven))
+            .collect::<Result<Vec<_>, _>>()?;
+        // Only what the witnessed log holds is interpreted.
+        let plant = Plant::begin(&first.leaf).map_err(|e| Broken::proof(first.name(), e))?;
+        let mut chain = Self {
+            stated,
+            checkpoint,
+            pinned,
+            plant,
+            entries: Vec::with_capacity(evidence.entries.len()),
+            cell_keys: BTreeMap::new(),
+        };
+        chain.note(first, chain.plant.genesis)?;
+        for (proven, bytes) in rest.iter().zip(leaves.iter().skip(1)) {
+            let id = chain
+                .plant
+                .append_at(proven.index, bytes)
+                .map_err(|e| Broken::proof(proven.name(), e))?;
+            chain.note(proven, id)?;
+        }
+        Ok(chain)
+    }
+
+    fn note(&mut self, proven: &ProvenLeaf, id: Digest) -> Result<(), Broken> {
+        let statement = &proven.leaf.entry.statement;
+        let body = serde_json::from_value(statement.body.clone())
+            .map_err(|e| Broken::proof(proven.name(), e))?;
+        if let Body::Recording(recording) = &body {
+            let keys = self.live_keys(&statement.issuer);
+            self.cell_keys.insert(recording.root.clone(), keys);
+        }
+        self.entries.push(Logged {
+            index: proven.index,
+            id,
+            issuer: statement.issuer.clone(),
+            signed_at: statement.at,
+            at: proven.leaf.logged_at,
+            body,
+        });
+        Ok(())
+    }
+
+    /// A member's Ed25519 keys that count now.
+    pub fn live_keys(&self, member: &Id) -> Vec<[u8; 32]> {
+        let Some(state) = self.plant.members.get(member) else {
+            return Vec::new();
+        };
+        state
+            .member
+            .keys
+            .iter()
+            .filter(|key| !state.revoked.contains_key(&key.fingerprint()))
+            .filter_map(proof::keys::PublicKey::as_ed25519)
+            .collect()
+    }
+
+    /// An entry by its identifier.
+    pub fn entry(&self, id: &Digest) -> Option<&Logged> {
+        self.entries.iter().find(|e| e.id == *id)
+    }
+}
+
+/// The canonical bytes of a leaf that the checkpoint includes.
+fn include(checkpoint: &WitnessedCheckpoint, proven: &ProvenLeaf) -> Result<Vec<u8>, Broken> {
+    let broken = |e: String| Broken::proof(format!("inclusion of {}", proven.name()), e);
+    let bytes = proven.leaf.bytes().map_err(|e| broken(e.to_string()))?;
+    checkpoint.include(proven.index, &bytes, &proven.path).map_err(|e| broken(e.to_string()))?;
+    Ok(bytes)
+}
+
+fn open_checkpoint(evidence: &Evidence, log: &LogPolicy) -> Result<WitnessedCheckpoint, Broken> {
+    log.verify_checkpoint(evidence.checkpoint.as_bytes()).map_err(|e| checkpoint_error(e, log))
+}
+
+fn checkpoint_error(error: CheckpointError, log: &LogPolicy) -> Broken {
+    let what = match &error {
+        CheckpointError::Bad(BadCheckpoint::Signature(name)) if name == log.log_key().name() => {
+            format!("the log's signature `{name}` on the checkpoint")
+        }
+        CheckpointError::Bad(BadCheckpoint::Signature(name)) => {
+            format!("the cosignature of `{name}` on the checkpoint")
+        }
+        CheckpointError::Bad(_) => "the checkpoint".into(),
+        CheckpointError::Quorum { .. } => "the witnesses' cosignatures on the checkpoint".into(),
+    };
+    Broken::proof(what, error)
+}

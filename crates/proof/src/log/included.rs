@@ -1,0 +1,119 @@
+//! Leaves proven to stand in a witnessed log.
+//!
+//! There are two ways to know it: an inclusion path ([`WitnessedCheckpoint::include`]),
+//! or having every leaf and recomputing the root ([`WitnessedCheckpoint::extend`]).
+
+use base::Digest;
+
+use super::WitnessedCheckpoint;
+use super::merkle::{Frontier, leaf_hash, verify_inclusion};
+
+/// Proof that a leaf stands at an index of a witnessed log. Private fields: it
+/// comes out of a verification only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Included {
+    index: u64,
+    leaf: Digest,
+    checkpoint: WitnessedCheckpoint,
+}
+
+impl Included {
+    /// The leaf's index.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// The leaf's Merkle hash, SHA-256(0x00 || leaf).
+    pub fn leaf_hash(&self) -> Digest {
+        self.leaf
+    }
+
+    /// Whether `leaf` is what stands there.
+    pub fn is(&self, leaf: &[u8]) -> bool {
+        leaf_hash(leaf) == self.leaf
+    }
+
+    /// The checkpoint that covers it.
+    pub fn checkpoint(&self) -> &WitnessedCheckpoint {
+        &self.checkpoint
+    }
+}
+
+/// A path that does not lead from the leaf to the checkpoint's root.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("no proof that this leaf stands at index {index} of `{origin}` with {size} entries")]
+pub struct NotIncluded {
+    /// The index asked for.
+    pub index: u64,
+    /// The log's name.
+    pub origin: String,
+    /// The size of the checkpoint.
+    pub size: u64,
+}
+
+/// Why leaves do not extend a known tree to a checkpoint.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ExtendError {
+    /// Too few or too many leaves.
+    #[error("{known} known and {new} new leaves are not the checkpoint's {size}")]
+    Size {
+        /// Leaves already known.
+        known: u64,
+        /// Leaves given.
+        new: u64,
+        /// The size of the checkpoint.
+        size: u64,
+    },
+    /// The leaves have another root: the log was forked or the leaves are forged.
+    #[error("the root over {size} leaves is {got}, the checkpoint says {expected}")]
+    Root {
+        /// The size of the checkpoint.
+        size: u64,
+        /// The root of the leaves.
+        got: Digest,
+        /// The root in the checkpoint.
+        expected: Digest,
+    },
+}
+
+impl WitnessedCheckpoint {
+    /// Verifies that `leaf` stands at `index`, by its inclusion path.
+    pub fn include(
+        &self,
+        index: u64,
+        leaf: &[u8],
+        path: &[Digest],
+    ) -> Result<Included, NotIncluded> {
+        let leaf = leaf_hash(leaf);
+        if !verify_inclusion(&leaf, index, self.size(), path, &self.root()) {
+            let origin = self.origin().to_owned();
+            return Err(NotIncluded { index, origin, size: self.size() });
+        }
+        Ok(Included { index, leaf, checkpoint: self.clone() })
+    }
+
+    /// Verifies that `leaves` follow the tree of `frontier` and end in this
+    /// checkpoint, by recomputing its root. Returns the new frontier and a proof
+    /// for each leaf, in order.
+    pub fn extend<L: AsRef<[u8]>>(
+        &self,
+        frontier: &Frontier,
+        leaves: &[L],
+    ) -> Result<(Frontier, Vec<Included>), ExtendError> {
+        let (known, new, size) = (frontier.size(), leaves.len() as u64, self.size());
+        if known.checked_add(new) != Some(size) {
+            return Err(ExtendError::Size { known, new, size });
+        }
+        let hashes: Vec<Digest> = leaves.iter().map(|leaf| leaf_hash(leaf.as_ref())).collect();
+        let mut next = frontier.clone();
+        hashes.iter().for_each(|hash| next.push(*hash));
+        if next.root() != self.root() {
+            return Err(ExtendError::Root { size, got: next.root(), expected: self.root() });
+        }
+        let included = (known..)
+            .zip(hashes)
+            .map(|(index, leaf)| Included { index, leaf, checkpoint: self.clone() })
+            .collect();
+        Ok((next, included))
+    }
+}

@@ -1,0 +1,160 @@
+//! Who is at the other end of a connection.
+//!
+//! A member is named by exactly one URI in the subject alternative names of its
+//! certificate, `urn:interlock:<site>:<member>`. A certificate with no such name,
+//! with two, or with one of another site is refused during the handshake; names
+//! in the subject are for people and are never read.
+
+use crate::problem::Problem;
+use axum::{
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    http::{StatusCode, request::Parts},
+};
+use base::{Digest, Id, sha256};
+use std::net::SocketAddr;
+use x509_parser::{extensions::GeneralName, parse_x509_certificate};
+
+const NAMESPACE: &str = "urn:interlock:";
+
+/// The machine that sent a request, as its verified certificate names it.
+///
+/// In an axum handler, `Peer` as an argument refuses a request without a
+/// certificate with 401, and `Option<Peer>` takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The member the certificate was issued to.
+    pub member: Id,
+    /// SHA-256 of the certificate (DER).
+    pub cert: Digest,
+    /// Where the connection comes from.
+    pub address: SocketAddr,
+}
+
+impl Peer {
+    /// The peer behind a certificate that was verified already.
+    pub(crate) fn new(site: &Id, der: &[u8], address: SocketAddr) -> Result<Self, PeerError> {
+        Ok(Self { member: member_of(site, der)?, cert: sha256(der), address })
+    }
+}
+
+/// Why a certificate names no member of the site.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PeerError {
+    /// The bytes are no X.509 certificate.
+    #[error("not an X.509 certificate: {0}")]
+    Parse(String),
+    /// There is not exactly one URI among the names.
+    #[error("{0} URI names in the certificate, exactly one `urn:interlock:...` is expected")]
+    Names(usize),
+    /// The URI is not in the site's namespace.
+    #[error("the certificate names `{found}`, `{expected}` is expected")]
+    Foreign {
+        /// The URI found.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+}
+
+/// The member that a certificate of the site names.
+pub fn member_of(site: &Id, der: &[u8]) -> Result<Id, PeerError> {
+    let uri = uri_of(der)?;
+    let foreign = || PeerError::Foreign {
+        found: uri.chars().take(200).collect(),
+        expected: format!("{NAMESPACE}{site}:<member>"),
+    };
+    let rest = uri.strip_prefix(NAMESPACE).and_then(|r| r.strip_prefix(site.as_str()));
+    rest.and_then(|r| r.strip_prefix(':')).and_then(|m| m.parse().ok()).ok_or_else(foreign)
+}
+
+/// The site whose root certificate this is.
+pub fn site_of(der: &[u8]) -> Result<Id, PeerError> {
+    let uri = uri_of(der)?;
+    let foreign = || PeerError::Foreign {
+        found: uri.chars().take(200).collect(),
+        expected: format!("{NAMESPACE}<site>"),
+    };
+    uri.strip_prefix(NAMESPACE).and_then(|s| s.parse().ok()).ok_or_else(foreign)
+}
+
+fn uri_of(der: &[u8]) -> Result<String, PeerError> {
+    let parse = |e: &dyn std::fmt::Display| PeerError::Parse(e.to_string());
+    let (_, cert) = parse_x509_certificate(der).map_err(|e| parse(&e))?;
+    let names = cert.subject_alternative_name().map_err(|e| parse(&e))?;
+    let mut uris = names.iter().flat_map(|n| &n.value.general_names).filter_map(|n| match n {
+        GeneralName::URI(uri) => Some((*uri).to_owned()),
+        _ => None,
+    });
+    match (uris.next(), uris.count()) {
+        (Some(uri), 0) => Ok(uri),
+        (first, more) => Err(PeerError::Names(more + usize::from(first.is_some()))),
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get().cloned().ok_or_else(|| {
+            let mut problem = Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "this address asks for a client certificate and the connection has none",
+            );
+            problem.accepted = Some("a certificate issued by the plant's authority".to_owned());
+            problem
+        })
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Peer {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        Ok(parts.extensions.get().cloned())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair, SanType};
+
+    fn certificate(uris: &[&str]) -> Vec<u8> {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names =
+            uris.iter().map(|u| SanType::URI((*u).try_into().unwrap())).collect();
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn one_name_of_our_site_is_a_member() {
+        let site: Id = "plant".parse().unwrap();
+        let named = |uris: &[&str]| member_of(&site, &certificate(uris));
+        assert_eq!(named(&["urn:interlock:plant:cell-1"]), Ok("cell-1".parse().unwrap()));
+        assert_eq!(named(&[]), Err(PeerError::Names(0)));
+        let twice = ["urn:interlock:plant:a", "urn:interlock:plant:b"];
+        assert_eq!(named(&twice), Err(PeerError::Names(2)));
+        for foreign in [
+            "urn:interlock:plant2:cell-1",
+            "urn:interlock:plan:cell-1",
+            "urn:interlock:plant",
+            "urn:interlock:plant:",
+            "urn:interlock:plant:a:b",
+            "urn:interlock:plant:A",
+            "URN:interlock:plant:cell-1",
+            "spiffe://plant/cell-1",
+        ] {
+            assert!(matches!(named(&[foreign]), Err(PeerError::Foreign { .. })), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn foreign_bytes_are_refused() {
+        let site: Id = "plant".parse().unwrap();
+        let good = certificate(&["urn:interlock:plant:cell-1"]);
+        for cut in 0..good.len() {
+            assert!(member_of(&site, good.get(..cut).unwrap()).is_err());
+        }
+    }
+}

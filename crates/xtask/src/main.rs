@@ -1,0 +1,65 @@
+//! The project's own commands: `cargo xtask …`.
+//!
+//! It drives the built programs from outside, as a person or a service manager
+//! would, and depends on none of the product's crates.
+
+mod bench;
+mod demo;
+mod deps;
+mod drill;
+mod eval;
+mod peers;
+mod plant;
+mod story;
+mod test;
+mod tools;
+
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo [--out DIR] [--images DIR] [--keep]
+                          build, start a small plant, do the whole job three times
+  test                    everything that must hold: format, lints, dependencies,
+                          tests, foreign clients, a plant end to end
+  peers                   install the foreign clients that the tests use
+  eval identity|inspect DIR [--json] [--out DIR]
+                          figures of the analyses on labelled photographs
+  bench                   measure; writes target/bench/report.json
+  drill [--json]          start a plant and attack it
+  deps [--bless]          compare each core crate's dependencies with its list
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let Some((command, rest)) = arguments.split_first() else {
+        print!("{HELP}");
+        return Ok(());
+    };
+    match command.as_str() {
+        "demo" => demo::run(rest),
+        "test" => test::run(rest),
+        "peers" => peers::install(),
+        "eval" => eval::run(rest),
+        "bench" => bench::run(rest),
+        "drill" => drill::run(rest),
+        "deps" => deps::run(rest),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => bail!("no command `{other}`; `cargo xtask help` lists them"),
+    }
+}
