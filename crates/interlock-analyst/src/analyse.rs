@@ -50,16 +50,20 @@ pub fn photographs(mcap: &[u8]) -> Result<Vec<Shot>> {
     Ok(shots)
 }
 
+/// How a viewpoint is named in an analysis.
+pub fn view(viewpoint: u32) -> String {
+    format!("view-{viewpoint}")
+}
+
 /// Runs one analysis. `reference` is what the photographs are held against, with
 /// the digest that the report names it by.
 pub fn run(
     analysis: &dyn Analysis,
-    shots: &[Shot],
+    photographs: &[Photograph],
     reference: &[Photograph],
     named: Option<Digest>,
 ) -> Result<Done> {
-    let photographs: Vec<Photograph> = shots.iter().map(|s| s.photograph.clone()).collect();
-    let finding = analysis.analyse(&Input { photographs: &photographs, reference })?;
+    let finding = analysis.analyse(&Input { photographs, reference })?;
     let verdict = verdict(&finding);
     let name: Id = analysis.id().parse()?;
     let pictures =

@@ -71,9 +71,20 @@ async fn fulfil(node: &Node, client: &Client, id: Digest, software: Digest) -> R
     let template = template(client, &granted.plant, &part).await?;
     let (shots, done) = tokio::task::spawn_blocking(move || -> Result<(Vec<Shot>, Vec<Done>)> {
         let [identity, inspection] = analyse::analyses()?;
-        let mut done = vec![analyse::run(identity.as_ref(), &shots, &enrolled, reference)?];
-        if let Some((digest, photograph)) = template {
-            done.push(analyse::run(inspection.as_ref(), &shots, &[photograph], Some(digest))?);
+        let photographs: Vec<Photograph> = shots.iter().map(|s| s.photograph.clone()).collect();
+        let mut done = vec![analyse::run(identity.as_ref(), &photographs, &enrolled, reference)?];
+        match template {
+            // A template shows one side; the others are not inspected against it.
+            Some((digest, template)) => {
+                let same = |p: &&Photograph| p.view == template.view;
+                let side: Vec<Photograph> = photographs.iter().filter(same).cloned().collect();
+                done.push(analyse::run(inspection.as_ref(), &side, &[template], Some(digest))?);
+            }
+            // Without one: what changed since the part was enrolled.
+            None if !enrolled.is_empty() => {
+                done.push(analyse::run(inspection.as_ref(), &photographs, &enrolled, reference)?);
+            }
+            None => {}
         }
         Ok((shots, done))
     })
@@ -140,7 +151,8 @@ async fn template(
         return Ok(None);
     };
     let bytes = client.blob(&template.sha256).await?;
-    let photograph = Photograph::decode("template", &bytes).context("the template")?;
+    let view = analyse::view(template.view);
+    let photograph = Photograph::decode(view, &bytes).context("the template")?;
     Ok(Some((template.sha256, photograph)))
 }
 
@@ -161,6 +173,7 @@ mod tests {
             id: id.parse().unwrap(),
             sha256: Digest([0; 32]),
             title: String::new(),
+            view: 1,
         };
         let all = [template("flange"), template("flange-left"), template("flange-left-7")];
         let chosen = |part: &str| choose(all.iter(), &part.parse().unwrap()).map(|t| t.id.as_str());

@@ -30,8 +30,8 @@ pub fn open(config: &CameraConfig, order: &Digest) -> anyhow::Result<Box<dyn Cam
     }
 }
 
-/// What a defective part shows to the first viewpoint.
+/// What a defective part shows to the first viewpoint, from its second scan on.
 fn scratch() -> Wear {
     let defect = Defect { kind: DefectKind::Scratch, x: 0.55, y: 0.45, size: 180.0, angle: 0.6 };
-    Wear { since: 0, viewpoint: 1, defect }
+    Wear { since: 1, viewpoint: 1, defect }
 }

@@ -156,3 +156,156 @@ pub fn ready(health: &Health) -> Result<(), NotReady> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::{
+        fixture::{Log, id},
+        journal::{Act, Journal},
+    };
+    use plant::{
+        Body,
+        body::{Hold, RevokeKey, RunStarted},
+    };
+    use proof::keys::{PublicKey, SecretKey};
+    use robot::{Controller, RuntimeState, Sample, Series};
+    use std::sync::Arc;
+
+    /// What became of an order, in a word.
+    fn outcome(view: &View, local: &Local<'_>, order: Digest, now: Millis) -> String {
+        match judge(view, local, order, now) {
+            Judgement::Go(verified) => {
+                assert_eq!(verified.order(), order);
+                "go".into()
+            }
+            Judgement::Wait(refusal) => format!("wait {}", refusal.rule),
+            Judgement::Never(refusal) => format!("never {}", refusal.rule),
+        }
+    }
+
+    fn known(acts: Vec<Act>) -> Known {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(&dir.path().join("journal")).unwrap();
+        for act in acts {
+            journal.write(Millis(1), act, vec![]).unwrap();
+        }
+        journal.known().clone()
+    }
+
+    #[test]
+    fn each_thing_that_stands_in_the_way_is_named_and_lasts_as_long_as_it_does() {
+        let mut log = Log::new();
+        let order = log.order();
+        let cell = id("cell-1");
+        let nothing = known(vec![]);
+        let local = || Local { cell: &cell, known: &nothing, distrust: None, state: Ok(()) };
+        let (view, now) = (log.view(), log.now().plus(2000));
+        assert_eq!(outcome(&view, &local(), order, now), "go");
+        assert!(matches!(next(&view, &local(), now), Next::Start(_)));
+
+        let early = log.now();
+        assert_eq!(outcome(&view, &local(), order, early), "wait time");
+        assert_eq!(outcome(&view, &local(), order, now.plus(20_000)), "wait freshness");
+        assert_eq!(outcome(&view, &local(), order, now.plus(90_000)), "never time");
+        assert!(
+            matches!(next(&view, &local(), now.plus(90_000)), Next::Refuse(o, _) if o == order)
+        );
+
+        let broken = Local { state: Err("no robot".into()), ..local() };
+        assert_eq!(outcome(&view, &broken, order, now), "wait state");
+        assert!(matches!(next(&view, &broken, now), Next::Idle));
+        let forked = Local { distrust: Some("forked"), ..local() };
+        assert_eq!(outcome(&view, &forked, order, now), "wait inclusion");
+        let consumed = known(vec![Act::Consumed { order }]);
+        let used = Local { known: &consumed, ..local() };
+        assert_eq!(outcome(&view, &used, order, now), "never replay");
+        assert!(matches!(next(&view, &used, now), Next::Idle), "and it is not refused on record");
+        let other = id("cell-2");
+        let elsewhere = Local { cell: &other, ..local() };
+        assert_eq!(outcome(&view, &elsewhere, order, now), "never target");
+        assert!(open(&view, &elsewhere).is_empty());
+        assert_eq!(outcome(&View::default(), &local(), order, now), "wait inclusion");
+    }
+
+    #[test]
+    fn what_follows_on_the_ledger_counts() {
+        let key = SecretKey::from_seed(&base::sha256(b"anna").0).unwrap();
+        let revoke = Body::RevokeKey(RevokeKey {
+            key: PublicKey::of(&key).fingerprint(),
+            member: id("anna"),
+            reason: "lost".into(),
+        });
+        let hold = Body::Hold(Hold { cell: None, reason: "spill".into() });
+        let (cell, nothing) = (id("cell-1"), known(vec![]));
+        for (who, body, expected) in
+            [("olga", revoke, "never enrolment"), ("anna", hold.clone(), "wait hold")]
+        {
+            let mut log = Log::new();
+            let order = log.order();
+            log.state(who, &body);
+            let local = Local { cell: &cell, known: &nothing, distrust: None, state: Ok(()) };
+            assert_eq!(outcome(&log.view(), &local, order, log.now().plus(2000)), expected);
+        }
+        let mut log = Log::new();
+        let order = log.order();
+        for _ in 0..6 {
+            log.state("anna", &hold);
+        }
+        let local = Local { cell: &cell, known: &nothing, distrust: None, state: Ok(()) };
+        let lagging = outcome(&log.view(), &local, order, log.now().plus(2000));
+        assert_eq!(lagging, "never freshness");
+
+        let mut log = Log::new();
+        let order = log.order();
+        log.state("cell-1", &Body::RunStarted(RunStarted { checkpoint: 4, order }));
+        let view = log.view();
+        assert!(open(&view, &local).is_empty(), "a started run is nobody's to start");
+    }
+
+    #[test]
+    fn the_oldest_order_that_may_start_does() {
+        let mut log = Log::new();
+        let (first, second) = (log.order(), log.order());
+        let (cell, none) = (id("cell-1"), known(vec![]));
+        let (view, now) = (log.view(), log.now().plus(2000));
+        let local = Local { cell: &cell, known: &none, distrust: None, state: Ok(()) };
+        let Next::Start(order) = next(&view, &local, now) else { panic!("nothing starts") };
+        assert_eq!(order.order(), first);
+        let done = known(vec![Act::Consumed { order: first }]);
+        let local = Local { known: &done, ..local };
+        let Next::Start(order) = next(&view, &local, now) else { panic!("nothing starts") };
+        assert_eq!(order.order(), second);
+    }
+
+    #[test]
+    fn only_a_connected_standing_robot_is_ready() {
+        let sample = Sample {
+            robot_mode: RobotMode::Running,
+            safety: SafetyStatus::Normal,
+            runtime: RuntimeState::Stopped,
+            ..Sample::default()
+        };
+        let controller =
+            Controller { series: Series::ESeries, version: [5, 12, 6, 0], frequency_hz: 500.0 };
+        let health = |sample: Sample| Health {
+            link: Link::Connected(controller),
+            sample: Some(Arc::new(sample)),
+            run_active: false,
+        };
+        assert_eq!(ready(&health(sample.clone())), Ok(()));
+        let bad = [
+            Sample { robot_mode: RobotMode::PowerOff, ..sample.clone() },
+            Sample { safety: SafetyStatus::ProtectiveStop, ..sample.clone() },
+            Sample { runtime: RuntimeState::Paused, ..sample.clone() },
+            Sample { qd: [0.5; 6], ..sample.clone() },
+        ];
+        for sample in bad {
+            assert!(ready(&health(sample.clone())).is_err(), "{sample:?}");
+        }
+        assert!(ready(&Health { run_active: true, ..health(sample.clone()) }).is_err());
+        assert!(ready(&Health { sample: None, ..health(sample.clone()) }).is_err());
+        assert!(ready(&Health { link: Link::Connecting, ..health(sample) }).is_err());
+    }
+}

@@ -10,6 +10,8 @@ mod cell;
 mod decide;
 mod deliver;
 mod files;
+#[cfg(test)]
+mod fixture;
 mod follow;
 mod journal;
 mod outbox;

@@ -133,6 +133,11 @@ async fn drive(cell: &Arc<Cell>, order: VerifiedOrder, tapes: &Tapes, seq: u64) 
         Ok(motion) => motion,
         Err(error) => return early(cell, Outcome::Failed, error.to_string(), 0),
     };
+    // A stop that came before the program played has stopped nothing.
+    let early_stop = cell.halt.borrow().clone();
+    if let Some(stop) = early_stop {
+        halt(cell, stop.outcome, &stop.reason).await;
+    }
     let (mut tick, mut late) = (interval(TICK), None::<Instant>);
     loop {
         let deadline = late.unwrap_or_else(|| Instant::now() + STOP_PATIENCE);

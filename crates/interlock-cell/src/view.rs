@@ -146,3 +146,69 @@ impl View {
         self.newest.as_ref().map(|newest| now.since(newest.witnessed_at()))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Log, id};
+    use plant::{
+        Body,
+        body::{Hold, Release},
+    };
+
+    fn hold() -> Body {
+        Body::Hold(Hold { cell: Some(id("cell-1")), reason: "moved".into() })
+    }
+
+    #[test]
+    fn a_log_must_begin_with_what_was_seen() {
+        let mut log = Log::new();
+        let seen = Seen::of(&log.proven(3).1);
+        assert_eq!(seen.begins(&log.proven(3).0), Ok(()));
+        assert!(seen.begins(&log.proven(2).0).unwrap_err().contains("2 entries"));
+        log.order();
+        assert_eq!(seen.begins(&log.proven(4).0), Ok(()));
+        // The same number of entries, with another at index 2.
+        let mut forked = Log::new();
+        forked.leaves.truncate(2);
+        forked.state("anna", &hold());
+        assert!(seen.begins(&forked.proven(3).0).unwrap_err().contains("not those"));
+    }
+
+    #[test]
+    fn another_plant_and_an_entry_that_may_not_stand_are_refused() {
+        let log = Log::new();
+        let (leaves, newest) = log.proven(3);
+        let cell = id("cell-1");
+        let another = View::default().take(&Digest([1; 32]), &cell, leaves, Some(newest));
+        assert!(another.unwrap_err().contains("genesis"));
+        let mut log = Log::new();
+        // A cell may not order.
+        let order = log.order();
+        let mut leaf = Leaf::parse(&log.leaves[3]).unwrap();
+        leaf.entry.statement.issuer = cell.clone();
+        log.leaves[3] = leaf.bytes().unwrap();
+        let (leaves, newest) = log.proven(4);
+        let mut view = View::default();
+        let why = view.take(&log.genesis(), &cell, leaves, Some(newest)).unwrap_err();
+        assert!(why.starts_with("entry 3"), "{why}");
+        assert!(!view.leaves.contains_key(&order));
+    }
+
+    #[test]
+    fn the_cells_own_hold_lasts_until_the_ledger_has_released_it() {
+        let mut log = Log::new();
+        let entry = Digest([9; 32]);
+        let placed = BTreeMap::from([(entry, "moved".to_owned())]);
+        assert!(log.view().own_hold(&placed).is_some(), "it is not on the ledger yet");
+        let entry = log.state("cell-1", &hold());
+        let placed = BTreeMap::from([(entry, "moved".to_owned())]);
+        assert!(log.view().own_hold(&placed).is_some());
+        log.state("anna", &Body::Release(Release { hold: entry }));
+        assert!(log.view().own_hold(&placed).is_some(), "one person is not enough");
+        log.state("olga", &Body::Release(Release { hold: entry }));
+        assert_eq!(log.view().own_hold(&placed), None);
+        assert_eq!(View::default().own_hold(&BTreeMap::new()), None);
+    }
+}

@@ -153,6 +153,21 @@ async fn losing_the_site_finishes_the_run_and_delivers_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cell_that_is_told_to_end_finishes_and_delivers_its_run() {
+    let mut plant = Plant::start().await;
+    plant.run_cell();
+    let order = plant.order("part-1", 2);
+    plant.until("the robot moves", |p| p.robot.motions().starts == 1).await;
+    plant.order("part-2", 1);
+    assert!(plant.end());
+    let ended = plant.ended(&order, Outcome::Finished, 2).await;
+    assert_eq!(ended.viewpoints, 2);
+    assert_eq!(plant.robot.motions().starts, 1, "no further order is taken");
+    let said = plant.cell_command(&["run", "--check"]);
+    assert!(said.contains("500 samples") && said.contains("ready to take an order"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_forked_ledger_is_distrusted_until_a_person_says_otherwise() {
     let mut plant = Plant::start().await;
     plant.run_cell();

@@ -225,6 +225,8 @@ pub struct Template {
     pub sha256: Digest,
     /// What it shows, for people.
     pub title: String,
+    /// The viewpoint of the scan program from which it shows the part.
+    pub view: u32,
 }
 
 /// A security officer's approval.

@@ -37,10 +37,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
 /// Attacks a running plant that has done at least one job; fails when anything got
 /// through.
 pub fn against(plant: &Plant) -> Result<Value> {
-    let before = plant.robot("status")?["motions"].clone();
+    let before = plant.robot("motions")?["starts"].clone();
     let dir = plant.dir.display().to_string();
     let mut report = plant.call(&["--json", "drill", &dir])?;
-    let after = plant.robot("status")?["motions"].clone();
+    let after = plant.robot("motions")?["starts"].clone();
     let moved = after.as_u64().unwrap_or(u64::MAX).saturating_sub(before.as_u64().unwrap_or(0));
     if let Some(map) = report.as_object_mut() {
         map.insert("motions".into(), moved.into());

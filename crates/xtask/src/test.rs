@@ -101,8 +101,8 @@ fn end_to_end(bin: &Path) -> Result<()> {
 }
 
 fn motions(plant: &Plant) -> Result<u64> {
-    let state = plant.robot("status")?;
-    state["motions"].as_u64().with_context(|| format!("the simulator says {state}"))
+    let state = plant.robot("motions")?;
+    state["starts"].as_u64().with_context(|| format!("the simulator says {state}"))
 }
 
 /// Flips one bit at places spread over a file; each must be found.

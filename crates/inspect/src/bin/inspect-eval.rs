@@ -36,7 +36,8 @@ struct What {
     /// Write curves and example pictures there.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// At most so many pairs of each sort (identity) or boards (inspect).
+    /// At most so many pairs of each sort instead of the usual numbers (identity), or
+    /// boards (inspect).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
 }
@@ -131,7 +132,7 @@ fn progress(done: usize, of: usize) {
     let _ = if err.is_terminal() {
         let end = if done == of { "\n" } else { "" };
         write!(err, "\r{done} of {of}{end}").and_then(|()| err.flush())
-    } else if done == of || done % of.div_ceil(10).max(1) == 0 {
+    } else if done == of || done.is_multiple_of(of.div_ceil(10).max(1)) {
         writeln!(err, "{done} of {of}")
     } else {
         Ok(())

@@ -75,7 +75,7 @@ impl Axis {
 
 /// A tick's value without needless digits.
 fn number(v: f64) -> String {
-    let text = format!("{v:.6}");
+    let text = format!("{v:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 

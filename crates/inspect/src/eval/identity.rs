@@ -27,10 +27,12 @@ use std::time::Instant;
 /// Pairs of each sort, unless told otherwise: genuine and impostor, as they are
 /// and under each kind of change.
 const PAIRS: Limits =
-    Limits { genuine: 800, impostor: 1600, genuine_changed: 200, impostor_changed: 300 };
+    Limits { genuine: 800, impostor: 1600, genuine_changed: 150, impostor_changed: 200 };
 
-/// How many comparisons are timed.
-const TIMED: usize = 60;
+/// How many comparisons are timed, and how often each: the quickest counts, so that
+/// other work on the machine weighs little.
+const TIMED: usize = 40;
+const REPEATS: usize = 3;
 
 /// What is expected of the folder.
 const LAYOUT: &str = "one folder for each part, at least two, and in each two or more .jpg or .png photographs of \
@@ -39,7 +41,7 @@ const LAYOUT: &str = "one folder for each part, at least two, and in each two or
 /// What an evaluation can be told.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// At most this many pairs of each sort.
+    /// At most this many pairs of each sort instead of the usual numbers.
     pub limit: Option<usize>,
     /// A folder for the ROC, the scores and example pictures; created when missing.
     pub out: Option<PathBuf>,
@@ -109,7 +111,7 @@ pub fn run(
         .collect::<Result<_, FolderError>>()?;
     let parts: Vec<&str> = shots.iter().map(|s| s.part.as_str()).collect();
     let all = pairs::all(&parts);
-    let cap = |n: usize| options.limit.map_or(n, |limit| limit.min(n));
+    let cap = |n: usize| options.limit.unwrap_or(n);
     let mut jobs = all.draw(cap(PAIRS.genuine), cap(PAIRS.impostor), None);
     for kind in Change::KINDS {
         let (g, i) = (cap(PAIRS.genuine_changed), cap(PAIRS.impostor_changed));
@@ -129,11 +131,7 @@ pub fn run(
     let report = Report {
         analysis: Identity.id(),
         program: Identity.program(),
-        parts: {
-            let mut p = parts.clone();
-            p.dedup();
-            p.len()
-        },
+        parts: parts.chunk_by(|a, b| a == b).count(),
         photographs: shots.len(),
         sampling: format!(
             "{} of {} genuine and {} of {} impostor pairs, {} of these impostors from folders that \
@@ -247,25 +245,37 @@ fn time(shots: &[Shot], jobs: &[(Pair, Option<Change>)]) -> Result<Times, EvalEr
     let straight = |genuine: bool| {
         jobs.iter().map(|j| j.0).filter(move |p| p.genuine == genuine).take(TIMED / 2)
     };
-    let ms = |start: Instant| start.elapsed().as_secs_f64() * 1000.0;
     for pair in straight(true).zip(straight(false)).flat_map(|(a, b)| [a, b]) {
         let (Some(a), Some(b)) = (shots.get(pair.enrolled), shots.get(pair.probe)) else {
             continue;
         };
         let reference = folders::load(&a.path)?.plane;
-        let start = Instant::now();
-        let photograph = folders::load(&b.path)?.plane;
-        decode.push(ms(start));
-        let start = Instant::now();
-        let enrolment = Enrolment::new(&reference)?;
-        enrol.push(ms(start));
-        let start = Instant::now();
-        enrolment.compare(&Probe::new(&photograph))?;
-        compare.push(ms(start));
+        let (photograph, ms) = quickest(|| Ok(folders::load(&b.path)?.plane))?;
+        decode.push(ms);
+        let (enrolment, ms) = quickest(|| Ok(Enrolment::new(&reference)?))?;
+        enrol.push(ms);
+        compare.push(quickest(|| Ok(enrolment.compare(&Probe::new(&photograph))?))?.1);
     }
     let median = |mut v: Vec<f64>| {
         v.sort_by(f64::total_cmp);
         v.get(v.len() / 2).copied().unwrap_or(0.0)
     };
     Ok(Times { decode: median(decode), enrol: median(enrol), compare: median(compare) })
+}
+
+/// The result of some work and the least time that it took, in milliseconds.
+fn quickest<T>(mut work: impl FnMut() -> Result<T, EvalError>) -> Result<(T, f64), EvalError> {
+    let mut timed = || {
+        let start = Instant::now();
+        let result = work()?;
+        Ok::<_, EvalError>((result, start.elapsed().as_secs_f64() * 1000.0))
+    };
+    let mut best = timed()?;
+    for _ in 1..REPEATS {
+        let next = timed()?;
+        if next.1 < best.1 {
+            best = next;
+        }
+    }
+    Ok(best)
 }

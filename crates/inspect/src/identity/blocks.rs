@@ -16,10 +16,16 @@ pub(super) const BAND: (f32, f32) = (0.04, 0.4);
 /// A block that the photograph shows less than this share of has no vote.
 const MIN_SEEN: f32 = 0.6;
 
+/// A block whose limited texture has a smaller root mean square is blank: it has
+/// no vote. Full texture comes close to 1.
+pub(super) const MIN_TEXTURE: f32 = 0.25;
+
 /// The enrolled surface in blocks.
 pub(super) struct Blocks {
     correlator: Correlator,
     size: (usize, usize),
+    /// Share of all blocks that are not blank.
+    textured: f64,
     entries: Vec<(usize, usize, Signature)>,
 }
 
@@ -40,13 +46,23 @@ impl Blocks {
         let (w, h) = (plane.width(), plane.height());
         let (bw, bh) = (BLOCK.min(w & !1), BLOCK.min(h & !1));
         let correlator = Correlator::new(bw, bh, BAND.0, BAND.1, 1.0);
+        let (columns, rows) = (corners(w, bw), corners(h, bh));
         let mut entries = Vec::new();
-        for y in corners(h, bh) {
-            for x in corners(w, bw) {
-                entries.push((x, y, correlator.signature(&plane.crop(x, y, bw, bh))?));
+        for &y in &rows {
+            for &x in &columns {
+                let block = plane.crop(x, y, bw, bh);
+                if block.deviation() >= MIN_TEXTURE {
+                    entries.push((x, y, correlator.signature(&block)?));
+                }
             }
         }
-        Ok(Self { correlator, size: (w, h), entries })
+        let textured = entries.len() as f64 / (columns.len() * rows.len()).max(1) as f64;
+        Ok(Self { correlator, size: (w, h), textured, entries })
+    }
+
+    /// Share of the surface that is not blank.
+    pub(super) fn textured(&self) -> f64 {
+        self.textured
     }
 
     /// Side lengths of a block.

@@ -6,6 +6,8 @@ use super::surface::{Surface, WORKING_PIXELS};
 use super::{BAND_OF_RANKS, THRESHOLD};
 use crate::{Plane, SpectrumError, Transform};
 
+/// A surface more blank than this can't be told from others.
+const MIN_TEXTURED: f64 = 0.25;
 /// How many coarse guesses are followed up.
 pub(super) const GUESSES: usize = 3;
 /// How far a block may lie off a coarse guess, in working pixels.
@@ -69,7 +71,7 @@ impl Enrolment {
 
     /// Whether the surface shows enough texture to be told from others.
     pub fn is_textured(&self) -> bool {
-        self.surface.is_textured()
+        self.surface.is_textured() && self.blocks.textured() >= MIN_TEXTURED
     }
 
     /// Compares a photograph with this surface.
@@ -109,10 +111,12 @@ impl Enrolment {
         let last = rank(BAND_OF_RANKS.1).max(first + 1).min(seen.len());
         let middle = seen.get(first..last).unwrap_or(&seen);
         // Evidence grows with the root of the area: of a block, and of the surface.
-        let share = |pixels: usize, of: f64| (pixels as f64 / of).sqrt().min(1.0);
+        let share = |pixels: f64, of: f64| (pixels / of).sqrt().min(1.0);
         let (bw, bh) = self.blocks.block();
-        let whole = self.surface.plane.width() * self.surface.plane.height();
-        let size = share(bw * bh, (BLOCK * BLOCK) as f64) * share(whole, f64::from(WORKING_PIXELS));
+        let plane = &self.surface.plane;
+        let textured = (plane.width() * plane.height()) as f64 * self.blocks.textured();
+        let size = share((bw * bh) as f64, (BLOCK * BLOCK) as f64)
+            * share(textured, f64::from(WORKING_PIXELS));
         let score = size * middle.iter().sum::<f64>() / middle.len().max(1) as f64;
         Comparison { score, map, votes }
     }

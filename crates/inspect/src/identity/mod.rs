@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 /// From this score on, a part is the enrolled one.
-pub const THRESHOLD: f64 = 0.11;
+pub const THRESHOLD: f64 = 0.12;
 
 /// The ranks, as shares from the best block, whose mean is the score.
 const BAND_OF_RANKS: (f64, f64) = (0.2, 0.6);
@@ -90,8 +90,8 @@ impl Analysis for Identity {
     fn program(&self) -> String {
         format!(
             "interlock identity {}; working pixels {}; texture sigma {}, light sigma {}, \
-             limit {}, floor {}, least contrast {}; coarse turn {}° by {}°, scale {} by {}, band {:?}, guesses {}; block {}, band \
-             {:?}, reach {} then {}; ranks {:?}; threshold {}",
+             limit {}, floor {}, least contrast {}; coarse turn {}° by {}°, scale {} by {}, band {:?}, guesses {}; block {}, least texture {}, \
+             band {:?}, reach {} then {}; ranks {:?}; threshold {}",
             env!("CARGO_PKG_VERSION"),
             surface::WORKING_PIXELS,
             surface::TEXTURE_SIGMA,
@@ -106,6 +106,7 @@ impl Analysis for Identity {
             coarse::BAND,
             matcher::GUESSES,
             blocks::BLOCK,
+            blocks::MIN_TEXTURE,
             blocks::BAND,
             matcher::COARSE_REACH,
             matcher::FINE_REACH,
@@ -174,6 +175,9 @@ fn look(
         return Ok((view, None));
     }
     if references.is_empty() {
+        if !Enrolment::of(&probe).map_err(internal)?.is_textured() {
+            return Ok((view, None));
+        }
         // A surface agrees with itself entirely.
         (view.verdict, view.score) = (Verdict::Enrolled, 1.0);
         return Ok((view, None));

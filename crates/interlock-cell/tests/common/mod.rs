@@ -7,7 +7,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing
+    clippy::indexing_slicing,
+    clippy::result_large_err
 )]
 
 mod site;
@@ -152,6 +153,14 @@ impl Plant {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// Asks the cell to end, and waits until it has; whether it ended well.
+    pub fn end(&mut self) -> bool {
+        let mut child = self.cell.take().unwrap();
+        let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+        assert!(asked.unwrap().success());
+        child.wait().unwrap().success()
     }
 
     /// A command of the cell's program, while it does not run; what it says.

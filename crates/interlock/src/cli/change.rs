@@ -77,6 +77,9 @@ pub enum TemplateVerb {
         /// What it shows.
         #[arg(long, default_value = "the good part")]
         title: String,
+        /// The viewpoint from which it shows the part.
+        #[arg(long, default_value_t = 1)]
+        view: u32,
     },
 }
 
@@ -237,20 +240,27 @@ pub async fn run_program(context: &Context, verb: ProgramVerb) -> Result<(), Fai
 
 pub async fn run_template(context: &Context, verb: TemplateVerb) -> Result<(), Failure> {
     match verb {
-        TemplateVerb::Add { id, image, title } => {
+        TemplateVerb::Add { id, image, title, view } => {
             let bytes = read(&image)?;
             let (_, client) = context.client()?;
             let sha256 = client.put_blob(bytes).await?;
-            propose(context, Change::Template(Template { id, sha256, title })).await
+            propose(context, Change::Template(Template { id, sha256, title, view })).await
         }
         TemplateVerb::List => {
             let all: BTreeMap<Id, Template> = context.part("templates").await?;
             context.print(&all, |all| {
                 let rows: Vec<Vec<String>> = all
                     .values()
-                    .map(|t| vec![t.id.to_string(), t.sha256.short(), t.title.clone()])
+                    .map(|t| {
+                        vec![
+                            t.id.to_string(),
+                            t.sha256.short(),
+                            t.view.to_string(),
+                            t.title.clone(),
+                        ]
+                    })
                     .collect();
-                table(&["template", "hash", "title"], &rows)
+                table(&["template", "hash", "view", "title"], &rows)
             })
         }
     }

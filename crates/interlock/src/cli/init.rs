@@ -56,7 +56,7 @@ pub struct Args {
     /// A folder of photographs as the camera; rendered parts when absent.
     #[arg(long)]
     images: Option<PathBuf>,
-    /// A part that the rendering camera shows with a defect.
+    /// A part that the rendering camera shows with a scratch from its second scan on.
     #[arg(long)]
     defective: Vec<Id>,
     /// How old the newest witnessed checkpoint may be for motion, in seconds.

@@ -137,6 +137,7 @@ impl World {
                 id: id("spindle"),
                 sha256: sha256(b"template"),
                 title: "A good spindle".into(),
+                view: 1,
             }),
         );
         world
