@@ -39,7 +39,8 @@ fn within(x: f32, y: f32, (cx, cy): (f32, f32), (w, h): (f32, f32)) -> bool {
 }
 
 /// One defect of each kind: what it is, its middle, its size.
-const DEFECTS: [(Kind, (f32, f32), (f32, f32)); 6] = [
+type Drawn = (Kind, (f32, f32), (f32, f32));
+const DEFECTS: [Drawn; 6] = [
     (Kind::Open, (300.0, 160.0), (9.0, 14.0)),
     (Kind::Short, (150.0, 75.0), (7.0, 24.0)),
     (Kind::Mousebite, (300.0, 322.0), (12.0, 13.0)),

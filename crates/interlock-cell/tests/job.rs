@@ -173,6 +173,10 @@ async fn a_forked_ledger_is_distrusted_until_a_person_says_otherwise() {
     plant.run_cell();
     let first = plant.order("part-1", 1);
     plant.ended(&first, Outcome::Finished, 2).await;
+    let size = plant.site.entries().len() as u64;
+    while plant.status().await["ledger"]["size"].as_u64() != Some(size) {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
     plant.kill();
     plant.site.rewrite_last();
     for _ in 0..2 {

@@ -241,15 +241,14 @@ fn a_witness_stores_before_it_cosigns() {
         for at in 0..12 {
             let disk = Volatile::new();
             let faulty = Faulty::new(Arc::new(disk.clone()), at, failure);
-            let mut cosigned = 0;
-            if let Ok(store) = WitnessStore::open(faulty, dir, core(), clock()) {
-                if store.add_checkpoint(&request(&log, &[b"a"], 0, vec![])).is_ok() {
-                    cosigned = 1;
-                    if store.add_checkpoint(&request(&log, &[b"a", b"b"], 1, vec![b])).is_ok() {
-                        cosigned = 2;
-                    }
-                }
-            }
+            let requests =
+                [request(&log, &[b"a"], 0, vec![]), request(&log, &[b"a", b"b"], 1, vec![b])];
+            let opened = WitnessStore::open(faulty, dir, core(), clock());
+            let answered = opened.map_or(0, |store| {
+                let answered = requests.iter().map(|body| store.add_checkpoint(body));
+                answered.take_while(Result::is_ok).count()
+            });
+            let cosigned = answered as u64;
             for seed in 0..8 {
                 let after = Arc::new(disk.after_power_loss(seed));
                 let store = WitnessStore::open(after, dir, core(), clock()).unwrap();

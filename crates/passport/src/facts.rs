@@ -214,8 +214,8 @@ pub(crate) fn words(verdict: Verdict) -> &'static str {
         Verdict::Enrolled => "the first scan, by which the part is known from now on",
         Verdict::Confirmed => "it is the part that was enrolled",
         Verdict::Denied => "it is not the part that was enrolled",
-        Verdict::Pass => "no difference from the template",
-        Verdict::Fail => "it differs from the template",
+        Verdict::Pass => "nothing differs from what it was held against",
+        Verdict::Fail => "it differs from what it was held against",
         Verdict::Undetermined => "the photographs do not allow a verdict",
     }
 }

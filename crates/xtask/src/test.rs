@@ -36,10 +36,23 @@ pub fn run(_: &[String]) -> Result<()> {
     )?;
     step("tests");
     let bin = build(false)?;
-    start(cargo(&["test", "--workspace", "--locked"]).env("INTERLOCK_BIN", &bin))?;
+    openapi(&bin)?;
+    start(&mut cargo(&["test", "--workspace", "--locked"]))?;
     step("a plant end to end");
     end_to_end(&bin)?;
     println!("everything holds");
+    Ok(())
+}
+
+/// The API's description is golden: a change of the API shows in review.
+fn openapi(bin: &Path) -> Result<()> {
+    let made = Command::new(bin.join("interlock")).arg("openapi").output()?.stdout;
+    let path = crate::tools::root().join("docs/openapi.json");
+    if std::fs::read(&path)? != made {
+        bail!(
+            "the API changed: `interlock openapi > docs/openapi.json`, and say so in the CHANGELOG"
+        );
+    }
     Ok(())
 }
 

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("inspect-eval: {e:#}");
+            eprintln!("inspect-eval: {e}");
             ExitCode::FAILURE
         }
     }

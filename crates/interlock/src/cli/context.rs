@@ -183,13 +183,9 @@ pub fn assignment(text: &str) -> Result<(Id, i64), String> {
 /// A duration such as `90s`, `10m`, `2h` or `7d`, in milliseconds.
 pub fn duration(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}` is not a duration such as 90s, 10m, 2h or 7d");
-    let (number, factor) = match text.char_indices().last() {
-        Some((at, 's')) => (&text[..at], 1_000),
-        Some((at, 'm')) => (&text[..at], 60_000),
-        Some((at, 'h')) => (&text[..at], 3_600_000),
-        Some((at, 'd')) => (&text[..at], 86_400_000),
-        _ => return Err(wrong()),
-    };
+    let units = [('s', 1_000), ('m', 60_000), ('h', 3_600_000), ('d', 86_400_000)];
+    let split = |(unit, factor)| text.strip_suffix(unit).map(|number| (number, factor));
+    let (number, factor): (_, u64) = units.into_iter().find_map(split).ok_or_else(wrong)?;
     let number: u64 = number.parse().map_err(|_| wrong())?;
     number.checked_mul(factor).ok_or_else(wrong)
 }
@@ -197,12 +193,9 @@ pub fn duration(text: &str) -> Result<u64, String> {
 /// A byte count such as `500k`, `64M` or `2G`.
 pub fn bytes(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}` is not a size such as 500k, 64M or 2G");
-    let (number, factor) = match text.char_indices().last() {
-        Some((at, 'k')) => (&text[..at], 1_u64 << 10),
-        Some((at, 'M')) => (&text[..at], 1 << 20),
-        Some((at, 'G')) => (&text[..at], 1 << 30),
-        _ => (text, 1),
-    };
+    let units = [('k', 1_u64 << 10), ('M', 1 << 20), ('G', 1 << 30)];
+    let split = |(unit, factor)| text.strip_suffix(unit).map(|number| (number, factor));
+    let (number, factor) = units.into_iter().find_map(split).unwrap_or((text, 1));
     let number: u64 = number.parse().map_err(|_| wrong())?;
     number.checked_mul(factor).ok_or_else(wrong)
 }

@@ -33,7 +33,7 @@ struct Machine {
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let mut machines = Vec::new();
     for (name, program, arguments) in plan(&args.plant)? {
-        machines.push(start(&args.plant, &name, &program, &arguments)?);
+        machines.push(start(&args.plant, &name, program, &arguments)?);
         eprintln!("started {name}");
     }
     if machines.is_empty() {
@@ -60,8 +60,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     stopped
 }
 
+/// A machine's name, its program and the arguments.
+type Start = (String, &'static str, Vec<String>);
+
 /// What to start, in order: witnesses, site, cells, analysts.
-fn plan(plant: &Path) -> Result<Vec<(String, &'static str, Vec<String>)>, Failure> {
+fn plan(plant: &Path) -> Result<Vec<Start>, Failure> {
     let mut found = Vec::new();
     let entries = std::fs::read_dir(plant)
         .map_err(|e| Failure::Failed(format!("`{}`: {e}", plant.display())))?;

@@ -4,7 +4,9 @@
 //! verified by whoever takes it.
 
 mod blobs;
+mod entries;
 mod events;
+mod files;
 mod fold;
 mod http;
 mod issue;
@@ -120,7 +122,8 @@ impl Site {
         let router = http::router(self.clone());
         let limits = transport::Limits {
             body: MAX_UPLOAD,
-            request: Duration::from_secs(120),
+            // A recording of many gigabytes takes a while to arrive.
+            request: Duration::from_secs(15 * 60),
             ..transport::Limits::default()
         };
         let server =

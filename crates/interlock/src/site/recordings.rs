@@ -3,14 +3,14 @@
 
 use super::{
     Site,
-    http::{SiteState, fault},
+    http::{Answer, SiteState, fault, larger},
 };
 use anyhow::Context;
 use api::{Delivery, SealedKey};
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::{Path, State},
+    extract::{DefaultBodyLimit, Path, State},
     http::StatusCode,
 };
 use base::{Digest, Id, Refusal, Rule};
@@ -39,16 +39,17 @@ const MAX_CHECKPOINTS: usize = 32 * 1024 * 1024;
 /// The bytes that a served key counts.
 const KEY_BYTES: u64 = 32;
 
-type Answer<T> = Result<T, Problem>;
-
 /// The recordings' routes below the API's prefix.
 pub fn routes() -> OpenApiRouter<Arc<Site>> {
     OpenApiRouter::new()
         .routes(routes!(put_key))
-        .routes(routes!(put_checkpoints, get_checkpoints))
         .routes(routes!(get_manifest))
         .routes(routes!(sealed_key))
-        .merge(OpenApiRouter::new().routes(routes!(put_recording)).layer(super::http::unlimited()))
+        .merge(larger(routes!(put_checkpoints, get_checkpoints), MAX_CHECKPOINTS))
+        // It streams; the ingest bounds it.
+        .merge(
+            OpenApiRouter::new().routes(routes!(put_recording)).layer(DefaultBodyLimit::disable()),
+        )
 }
 
 /// The IPFS gateway, behind the data gate.
