@@ -11,7 +11,7 @@ use plant::{
     OrderState, Plant, RunStatus,
     body::{Order, ProgramRef},
 };
-use policy::{Action, Resource};
+use policy::{Action, Resource, Role};
 use proof::{
     entry::Leaf,
     log::{Included, WitnessedCheckpoint},
@@ -142,7 +142,7 @@ pub fn explain(
         ledger(plant, request, newest),
         enrolment(plant, state),
         policy(plant, state),
-        target(request, state),
+        target(plant, request, state),
         parameters(plant, state),
         replay(request, state),
         hold(plant, state),
@@ -215,14 +215,17 @@ fn policy(plant: &Plant, state: &OrderState) -> Check {
     )
 }
 
-fn target(request: &MotionRequest<'_>, state: &OrderState) -> Check {
-    let ok = state.order.cell == *request.cell;
-    Check::new(
-        Rule::Target,
-        ok,
-        format!("the order is for cell `{}`", state.order.cell),
-        format!("an order for cell `{}`", request.cell),
-    )
+/// The order is for the cell that asks, and that is still a cell: one whose
+/// role or keys were taken away could move and not record it.
+fn target(plant: &Plant, request: &MotionRequest<'_>, state: &OrderState) -> Check {
+    let cell = &state.order.cell;
+    let stands = plant.stands(cell, Role::Cell);
+    let found = match stands {
+        true => format!("the order is for cell `{cell}`"),
+        false => format!("the order is for `{cell}`, no longer a cell with a live key"),
+    };
+    let accepted = format!("an order for the enrolled cell `{}`", request.cell);
+    Check::new(Rule::Target, stands && cell == request.cell, found, accepted)
 }
 
 fn parameters(plant: &Plant, state: &OrderState) -> Check {

@@ -261,11 +261,8 @@ pub(crate) fn genesis(leaf: &Leaf) -> Result<Plant, Refusal> {
         .clone()
         .verify(key)
         .map_err(|e| refuse(Rule::Signature, e.to_string(), "a valid signature"))?;
-    let members = anchors
-        .members
-        .iter()
-        .map(|m| (m.id.clone(), MemberState { member: m.clone(), revoked: BTreeMap::new() }))
-        .collect();
+    let members =
+        anchors.members.iter().map(|m| (m.id.clone(), MemberState::new(m.clone()))).collect();
     let nonce = (statement.issuer.clone(), None, statement.nonce.clone());
     Ok(Plant {
         site: statement.site.clone(),
@@ -296,6 +293,9 @@ fn check_members(anchors: &Genesis) -> Result<(), String> {
         if !ids.insert(&member.id) {
             return Err(format!("`{}` is named twice", member.id));
         }
+        let others = anchors.members.iter().filter(|m| m.id != member.id);
+        let others: Vec<_> = others.cloned().map(MemberState::new).collect();
+        rules::check_keys(member, others.iter())?;
     }
     let is_officer = |m: &&crate::body::Member| m.roles.contains(&Role::SecurityOfficer);
     match anchors.members.iter().filter(is_officer).count() {

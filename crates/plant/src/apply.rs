@@ -31,6 +31,7 @@ impl Plant {
                 if let Some(member) = self.members.get_mut(&revoke.member) {
                     member.revoked.insert(revoke.key, index);
                 }
+                self.withdraw(&revoke.member);
             }
             Body::Order(order) => {
                 let state = OrderState {
@@ -144,9 +145,11 @@ impl Plant {
             Change::Member(member) => {
                 let revoked = self.members.get(&member.id).map(|m| m.revoked.clone());
                 let revoked = revoked.unwrap_or_default();
+                self.withdraw(&member.id);
                 self.members.insert(member.id.clone(), MemberState { member, revoked });
             }
             Change::Roles(new) => {
+                self.withdraw(&new.member);
                 if let Some(state) = self.members.get_mut(&new.member) {
                     state.member.roles = new.roles;
                 }
@@ -163,6 +166,16 @@ impl Plant {
             Change::Template(template) => {
                 self.templates.insert(template.id.clone(), template);
             }
+        }
+    }
+
+    /// What a member signed counts only while its keys and roles are those it
+    /// signed under: its share in what is still open goes when they change.
+    fn withdraw(&mut self, member: &Id) {
+        let signed = |p: &Proposal| p.proposer == *member || p.officers.contains(member);
+        self.proposals.retain(|_, p| p.effective || !signed(p));
+        for hold in self.holds.values_mut() {
+            hold.releases.remove(member);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::{
 use base::{Digest, Id, Millis, Refusal, Rule};
 use policy::{Action, Role};
 
-/// The longest time a grant may last.
+/// The longest time a grant may last, and the longest time before it begins.
 const MAX_GRANT_MS: u64 = 90 * 24 * 60 * 60 * 1000;
 /// The most recordings in one grant.
 const MAX_RECORDINGS: usize = 64;
@@ -70,10 +70,13 @@ pub(crate) fn grant(asked: &Asked<'_>, grant: &Grant) -> Result<(), Refusal> {
     )?;
     let window = grant.not_after.since(grant.not_before);
     asked.need(
-        grant.not_before < grant.not_after && window <= MAX_GRANT_MS && grant.not_after > asked.now,
+        grant.not_before < grant.not_after
+            && window <= MAX_GRANT_MS
+            && grant.not_before.since(asked.now) <= MAX_GRANT_MS
+            && grant.not_after > asked.now,
         Rule::Time,
         format!("it lasts from {} to {}", grant.not_before, grant.not_after),
-        "a grant that ends in the future, within 90 days",
+        "a grant of at most 90 days that begins within 90 days and ends in the future",
     )
 }
 
@@ -136,6 +139,10 @@ impl Plant {
         if terms.processor != *processor {
             let reason = format!("the grant is to `{}`", terms.processor);
             return fail(Rule::Grant, reason, "a read by the processor that the grant names");
+        }
+        if !self.stands(processor, Role::Processor) {
+            let reason = format!("`{processor}` is no longer a processor with a live key");
+            return fail(Rule::Enrolment, reason, "a read by an enrolled processor");
         }
         if let Some(index) = state.revoked {
             let reason = format!("the grant was revoked at index {index}");

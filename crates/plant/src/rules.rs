@@ -2,13 +2,15 @@
 
 use crate::{
     admit::Asked,
-    body::{Approve, Change, Order, Program, Release, RevokeKey, RunEnded, RunStarted},
-    state::{OrderState, RunStatus},
+    body::{Approve, Change, Member, Order, Program, Release, RevokeKey, RunEnded, RunStarted},
+    state::{MemberState, OrderState, RunStatus},
 };
 use base::{Digest, Refusal, Rule};
 use policy::{Action, Policy, Resource, Role};
+use proof::keys::PublicKey;
+use std::collections::BTreeSet;
 
-/// The longest time an order may wait for its run.
+/// The longest window of an order, and the longest time before it opens.
 const MAX_ORDER_WINDOW_MS: u64 = 24 * 60 * 60 * 1000;
 
 pub(crate) fn propose(asked: &Asked<'_>, change: &Change) -> Result<(), Refusal> {
@@ -35,16 +37,35 @@ fn sound(asked: &Asked<'_>, change: &Change) -> Result<(), Refusal> {
             officers_stay(asked, &new.member, new.roles.contains(&Role::SecurityOfficer))
         }
         Change::Member(member) => {
-            asked.need(
-                (1..=8).contains(&member.keys.len()),
-                Rule::Enrolment,
-                format!("{} keys", member.keys.len()),
-                "one to eight keys",
-            )?;
+            check_keys(member, plant.members.values()).map_err(|reason| {
+                asked.refuse(Rule::Enrolment, reason, "one to eight fresh keys of its own")
+            })?;
             officers_stay(asked, &member.id, member.roles.contains(&Role::SecurityOfficer))
         }
         Change::Template(_) => Ok(()),
     }
+}
+
+/// Whether a member brings one to eight keys that nobody else has and that were
+/// never revoked: one key behind two names would be two people at once.
+pub(crate) fn check_keys<'a>(
+    member: &Member,
+    enrolled: impl Iterator<Item = &'a MemberState>,
+) -> Result<(), String> {
+    if !(1..=8).contains(&member.keys.len()) {
+        return Err(format!("`{}` has {} keys", member.id, member.keys.len()));
+    }
+    let keys: BTreeSet<_> = member.keys.iter().map(PublicKey::fingerprint).collect();
+    for other in enrolled {
+        if let Some(key) = keys.iter().find(|k| other.revoked.contains_key(k)) {
+            return Err(format!("key {} was revoked", key.short()));
+        }
+        let theirs = |k: &&PublicKey| keys.contains(&k.fingerprint());
+        if other.member.id != member.id && other.member.keys.iter().any(|k| theirs(&k)) {
+            return Err(format!("`{}` has a key of `{}`", member.id, other.member.id));
+        }
+    }
+    Ok(())
 }
 
 /// Two security officers must remain, or nothing could ever be changed again.
@@ -142,10 +163,12 @@ pub(crate) fn order(asked: &Asked<'_>, order: &Order) -> Result<(), Refusal> {
     within_program(asked, order)?;
     let window = order.not_after.since(order.not_before);
     asked.need(
-        order.not_before < order.not_after && window <= MAX_ORDER_WINDOW_MS,
+        order.not_before < order.not_after
+            && window <= MAX_ORDER_WINDOW_MS
+            && order.not_before.since(asked.now) <= MAX_ORDER_WINDOW_MS,
         Rule::Time,
         format!("it is valid from {} to {}", order.not_before, order.not_after),
-        "a window of at most 24 hours",
+        "a window of at most 24 hours that begins within 24 hours",
     )?;
     asked.need(
         order.not_after > asked.now,

@@ -9,6 +9,7 @@ use policy::{Action, Decision, Policy, Question, Resource, Role};
 use proof::{
     entry::{Entry, Leaf, VerifiedEntry},
     keys::PublicKey,
+    log::MAX_LOG_SIZE,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -20,6 +21,12 @@ pub struct MemberState {
     pub member: Member,
     /// Fingerprints of revoked keys, with the index of the revocation.
     pub revoked: BTreeMap<Digest, u64>,
+}
+
+impl MemberState {
+    pub(crate) fn new(member: Member) -> Self {
+        Self { member, revoked: BTreeMap::new() }
+    }
 }
 
 /// A change that was proposed.
@@ -204,6 +211,14 @@ impl Plant {
         self.members.get(member).is_some_and(|m| m.member.roles.contains(&role))
     }
 
+    /// Whether a member has a role and a key that counts.
+    pub fn stands(&self, member: &Id, role: Role) -> bool {
+        let live = |m: &MemberState| {
+            m.member.keys.iter().any(|k| !m.revoked.contains_key(&k.fingerprint()))
+        };
+        self.has_role(member, role) && self.members.get(member).is_some_and(live)
+    }
+
     /// Asks the policy in force.
     pub fn may(
         &self,
@@ -287,13 +302,13 @@ impl Plant {
     /// one and `index` are unknown. What the excerpt leaves out (a revocation,
     /// say) is not known to have happened or not.
     pub fn append_at(&mut self, index: u64, bytes: &[u8]) -> Result<Digest, Refusal> {
-        if index < self.size {
+        if !(self.size..MAX_LOG_SIZE).contains(&index) {
             return Err(Refusal {
                 who: "the excerpt".into(),
                 what: format!("entry {index}"),
                 rule: Rule::Inclusion,
                 reason: format!("it follows entry {}", self.size.saturating_sub(1)),
-                accepted: "entries in the order of their indexes".into(),
+                accepted: "entries in the order of their indexes, below 2^53".into(),
             });
         }
         let size = std::mem::replace(&mut self.size, index);

@@ -11,6 +11,7 @@ mod demo;
 mod deps;
 mod drill;
 mod eval;
+mod foreign;
 mod peers;
 mod plant;
 mod story;
@@ -27,6 +28,7 @@ cargo xtask COMMAND
                           build, start a small plant, do the whole job three times
   test                    everything that must hold: format, lints, dependencies,
                           tests, foreign clients, a plant end to end
+                          (--end-to-end: only that last part)
   peers                   install the foreign clients that the tests use
   eval identity|inspect DIR [--json] [--out DIR]
                           figures of the analyses on labelled photographs

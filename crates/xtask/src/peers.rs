@@ -1,6 +1,6 @@
 //! Foreign clients that the tests use: what Debian, PyPI and npm have.
 
-use crate::tools::{need_debian, root, run, step, target};
+use crate::tools::{has_command, need_debian, root, run, step, target};
 use anyhow::Result;
 use std::{path::Path, process::Command};
 
@@ -10,10 +10,10 @@ pub fn install() -> Result<()> {
     let home = target().join("peers");
     let mod_source = Path::new("/usr/share/gocode/src/golang.org/x/mod/sumdb/note");
     need_debian(
-        mod_source.exists() && crate::tools::has_go(),
+        mod_source.exists() && has_command("go"),
         &["golang-go", "golang-golang-x-mod-dev"],
     )?;
-    need_debian(crate::tools::has("openssl"), &["openssl"])?;
+    need_debian(has_command("openssl"), &["openssl"])?;
     python(&lists.join("requirements.txt"), &home)?;
     node(&lists, &home.join("node"))
 }

@@ -1,16 +1,21 @@
 //! `test`: everything that must hold, in one command. `.ci/run` calls it.
 
 use crate::{
-    deps, drill, peers,
-    plant::{Plant, build},
+    deps, drill, foreign, peers,
+    plant::{Plant, build, wait},
     story::{approve_program, verify_apart, whole_job},
-    tools::{cargo, has, run as start, step, target},
+    tools::{cargo, flag, has, run as start, step, target},
 };
 use anyhow::{Context, Result, bail};
-use std::{path::Path, process::Command};
+use serde_json::Value;
+use std::{path::Path, process::Command, time::Duration};
 
 /// Runs it.
-pub fn run(_: &[String]) -> Result<()> {
+pub fn run(arguments: &[String]) -> Result<()> {
+    if flag(arguments, "--end-to-end") {
+        peers::install()?;
+        return end_to_end(&build(false)?);
+    }
     step("format");
     start(&mut cargo(&["fmt", "--all", "--check"]))?;
     step("core dependencies");
@@ -86,7 +91,8 @@ fn end_to_end(bin: &Path) -> Result<()> {
     approve_program(&plant)?;
     let passports = out.join("passports");
     let mut quiet = |words: &str| eprintln!("   {words}");
-    whole_job(&plant, "flange-1", &passports, &mut quiet)?;
+    let first = whole_job(&plant, "flange-1", &passports, &mut quiet)?;
+    foreign::check(&plant, &first, &passports)?;
     let again = whole_job(&plant, "flange-1", &passports, &mut quiet)?;
     if !again["verdicts"].to_string().contains("identity confirmed") {
         bail!("the second scan of the same part says {}", again["verdicts"]);
@@ -96,6 +102,7 @@ fn end_to_end(bin: &Path) -> Result<()> {
     if self::motions(&plant)? != motions {
         bail!("the robot moved during the attacks");
     }
+    revoked_and_shredded(&plant, &again)?;
     // A restart replays everything from the disk and the plant goes on.
     plant.down();
     plant.up()?;
@@ -111,6 +118,27 @@ fn end_to_end(bin: &Path) -> Result<()> {
         changed_bits_break(&plant, &file)?;
     }
     Ok(())
+}
+
+/// After a revocation nothing is served; after a shredding there is no key.
+fn revoked_and_shredded(plant: &Plant, job: &Value) -> Result<()> {
+    let grant = job["grant"].as_str().context("a job without a grant")?;
+    let grants = plant.by("auditor", &["grant", "list"])?;
+    let root = grants[grant]["grant"]["recordings"][0].as_str().context("no recording")?;
+    let out = plant.dir.with_file_name("never.mcap").display().to_string();
+    let dir = plant.dir.join("analyst").display().to_string();
+    let fetch =
+        ["--json", "--dir", &dir, "recording", "fetch", root, "--grant", grant, "--out", &out];
+    plant.by("officer-1", &["grant", "revoke", grant, "--reason", "test"])?;
+    let (ok, said) = plant.try_call(&fetch)?;
+    if ok || said["refusal"]["rule"] != "grant" {
+        bail!("a fetch after the revocation says {said}");
+    }
+    plant.by("officer-1", &["recording", "shred", root, "--reason", "test"])?;
+    wait("the record of a destroyed key", Duration::from_secs(30), || {
+        let recordings = plant.by("auditor", &["recording", "list"])?;
+        Ok((recordings[root]["shredded"] == true).then_some(()))
+    })
 }
 
 fn motions(plant: &Plant) -> Result<u64> {

@@ -72,7 +72,7 @@ pub fn need_debian(present: bool, packages: &[&str]) -> Result<()> {
         .args(packages))
 }
 
-/// Whether Go is installed.
-pub fn has_go() -> bool {
-    Command::new("go").arg("version").output().is_ok_and(|o| o.status.success())
+/// Whether a program that takes `version` as its command can be started.
+pub fn has_command(program: &str) -> bool {
+    Command::new(program).arg("version").output().is_ok_and(|o| o.status.success())
 }

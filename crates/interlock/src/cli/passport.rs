@@ -17,6 +17,12 @@ pub enum Verb {
         #[arg(long, short, default_value = ".")]
         out: PathBuf,
     },
+    /// Who issues this plant's passports: the did:web document to publish.
+    Issuer {
+        /// The signing keys as a JSON Web Key Set instead.
+        #[arg(long)]
+        jwks: bool,
+    },
     /// Verify a passport (.vc.jwt, .json or .html). Needs nothing but the file.
     Verify {
         /// The file.
@@ -30,6 +36,13 @@ pub enum Verb {
 pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Show { part, out } => show(context, &part, &out).await,
+        Verb::Issuer { jwks } => {
+            let (_, client) = context.client()?;
+            let name = if jwks { "jwks" } else { "did" };
+            let bytes = client.bytes(&format!("/.well-known/{name}.json"), 1 << 20).await?;
+            let value: Value = serde_json::from_slice(&bytes)?;
+            context.print(&value, |v| serde_json::to_string_pretty(v).unwrap_or_default())
+        }
         Verb::Verify { file, anchors } => {
             let bytes = std::fs::read(&file)
                 .map_err(|e| Failure::Failed(format!("`{}`: {e}", file.display())))?;

@@ -1,6 +1,7 @@
 //! What hangs on entries: small files, grants' dossiers, passports, cosignatures.
 
 use super::{
+    Site,
     http::{Answer, SiteState, fault, not_logged},
     issue, recordings,
 };
@@ -12,9 +13,10 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use base::Digest;
+use base::{Digest, Id};
 use node::now;
 use policy::Role;
+use proof::keys::Signer;
 use std::collections::BTreeMap;
 use transport::{Peer, Problem};
 
@@ -179,4 +181,43 @@ pub(super) async fn cosignature(
     site.keep_cosignature(&peer.member, &body)
         .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Who issues the passports, as a did:web document.
+pub(super) async fn did_document(State(site): SiteState) -> Answer<Json<serde_json::Value>> {
+    issuer(&site, ::passport::did_document)
+}
+
+/// The keys that passports are signed with, as a JSON Web Key Set.
+pub(super) async fn jwks(State(site): SiteState) -> Answer<Json<serde_json::Value>> {
+    issuer(&site, ::passport::jwks)
+}
+
+fn issuer(
+    site: &Site,
+    shape: fn(&::passport::DidWeb, &Id, &[u8; 32]) -> serde_json::Value,
+) -> Answer<Json<serde_json::Value>> {
+    let did = site.plant.read().anchors.issuer.parse().map_err(fault)?;
+    Ok(Json(shape(&did, site.node.member(), &site.node.signer.public())))
+}
+
+/// The newest passport of a part as a page: what its QR code leads to.
+pub(super) async fn newest_passport(
+    state: SiteState,
+    peer: Peer,
+    Path(part): Path<String>,
+) -> Answer<Response> {
+    let newest = {
+        let plant = state.plant.read();
+        let of_part = plant.reports.iter().filter(|(_, r)| r.report.part.as_str() == part);
+        of_part
+            .filter(|(_, r)| r.passport.is_some())
+            .max_by_key(|(_, r)| r.index)
+            .map(|(id, _)| *id)
+    };
+    let shown: String = part.chars().take(64).collect();
+    let newest = newest.ok_or_else(|| {
+        Problem::new(StatusCode::NOT_FOUND, format!("part `{shown}` has no passport"))
+    })?;
+    passport(state, peer, Path((newest.to_string(), "html".into()))).await
 }

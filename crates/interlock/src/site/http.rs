@@ -64,6 +64,9 @@ pub fn router(site: Arc<Site>) -> Router {
         .layer(axum::middleware::from_fn_with_state(site.clone(), only_readers));
     versioned
         .route("/api/openapi.json", axum::routing::get(move || async move { Json((*doc).clone()) }))
+        .route("/.well-known/did.json", axum::routing::get(files::did_document))
+        .route("/.well-known/jwks.json", axum::routing::get(files::jwks))
+        .route("/passports/{part}", axum::routing::get(files::newest_passport))
         .route("/livez", axum::routing::get(|| async { "live\n" }))
         .route("/readyz", axum::routing::get(ready))
         .route("/metrics", axum::routing::get(metrics))

@@ -334,7 +334,16 @@ impl Site {
                 && g.revoked.is_none()
                 && g.grant.recordings.contains(root)
         });
-        if granted { Ok(()) } else { self.readable(peer) }
+        if granted || self.readable(peer).is_ok() {
+            return Ok(());
+        }
+        Err(Refusal {
+            who: peer.member.to_string(),
+            what: format!("what is known of recording `{root}`"),
+            rule: Rule::Grant,
+            reason: "no grant in force names it".into(),
+            accepted: "a read under a live grant".into(),
+        })
     }
 
     fn recording_of(&self, root: &str) -> anyhow::Result<Id> {
