@@ -100,3 +100,62 @@ fn bounded(details: serde_json::Value) -> serde_json::Value {
         Err(_) => serde_json::json!({ "left_out": "longer than an entry" }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use capture::{
+        Camera, Rendered,
+        camera::{CaptureRequest, Defect, DefectKind, Wear},
+    };
+    use plant::body::Verdict;
+
+    fn scan(seed: u64, seq: u64, part: &str, announced: &str) -> Vec<Photograph> {
+        let part: Id = part.parse().unwrap();
+        let announced: Id = announced.parse().unwrap();
+        let mut camera = Rendered::new("wrist".parse().unwrap(), seed);
+        camera.substitute(announced.clone(), 0, part.clone());
+        let kind = DefectKind::Scratch;
+        let defect = Defect { kind, x: 0.55, y: 0.45, size: 180.0, angle: 0.6 };
+        camera.wear("worn".parse().unwrap(), Wear { since: 1, viewpoint: 1, defect });
+        let shot = |viewpoint: u32| {
+            let pose = [0.0; 6];
+            let request = CaptureRequest { part: &announced, viewpoint, pose, seq, host_ns: 0 };
+            let image = camera.capture(&request).unwrap();
+            Photograph::decode(view(viewpoint), &image.bytes).unwrap()
+        };
+        [1, 2].map(shot).to_vec()
+    }
+
+    /// The verdicts of both analyses on a later scan of what was announced.
+    fn verdicts(seed: u64, seq: u64, actual: &str, announced: &str) -> (Verdict, Verdict) {
+        let enrolled = scan(1, 0, announced, announced);
+        let later = scan(seed, seq, actual, announced);
+        let [identity, inspection] = analyses().unwrap();
+        let verdict = |a: &dyn Analysis| run(a, &later, &enrolled, None).unwrap().analysis.verdict;
+        (verdict(identity.as_ref()), verdict(inspection.as_ref()))
+    }
+
+    #[test]
+    fn the_same_part_under_other_light_is_confirmed_and_unchanged() {
+        for seed in 2..8 {
+            let found = verdicts(seed, 1, "flange-1", "flange-1");
+            assert_eq!(found, (Verdict::Confirmed, Verdict::Pass), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_scratched_part_is_confirmed_and_fails() {
+        for seed in 2..5 {
+            let found = verdicts(seed, 1, "worn", "worn");
+            assert_eq!(found, (Verdict::Confirmed, Verdict::Fail), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn another_part_in_its_place_is_denied() {
+        for seed in 2..5 {
+            assert_eq!(verdicts(seed, 1, "flange-2", "flange-1").0, Verdict::Denied, "seed {seed}");
+        }
+    }
+}

@@ -74,9 +74,10 @@ async fn main() -> Result<()> {
 async fn serve(node: &Node, client: &Client, once: bool) -> Result<()> {
     let software = work::software()?;
     let mut wait = POLL;
+    let mut tried = work::Tried::default();
     tracing::info!(member = %node.member(), "waiting for grants");
     loop {
-        match work::round(node, client, software).await {
+        match work::round(node, client, software, &mut tried).await {
             Ok(()) => wait = POLL,
             Err(error) if once => return Err(error),
             Err(error) => {

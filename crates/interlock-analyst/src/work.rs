@@ -4,10 +4,14 @@ use crate::analyse::{self, Done, Shot};
 use anyhow::{Context, Result, bail};
 use base::{Digest, Id, sha256};
 use inspect::Photograph;
-use node::{Client, Granted, Node, fresh_nonce, now};
+use node::{Client, ClientError, Granted, GrantedError, Node, fresh_nonce, now};
 use plant::{
     Plant,
     body::{Body, Picture, Report, Template},
+};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
 };
 use zeroize::Zeroizing;
 
@@ -23,18 +27,67 @@ pub fn software() -> Result<Digest> {
     Ok(sha256(&std::fs::read(std::env::current_exe()?)?))
 }
 
+/// The longest wait before a grant that failed is tried again.
+const MAX_WAIT: Duration = Duration::from_secs(600);
+
+/// What became of the grants so far.
+#[derive(Default)]
+pub struct Tried(HashMap<Digest, Failed>);
+
+/// A grant that could not be fulfilled.
+struct Failed {
+    /// When to try again; never after a refusal by a rule, which waiting won't mend.
+    again: Option<Instant>,
+    wait: Duration,
+}
+
+impl Tried {
+    fn due(&self, grant: &Digest) -> bool {
+        let failed = self.0.get(grant);
+        failed.is_none_or(|f| f.again.is_some_and(|again| again <= Instant::now()))
+    }
+
+    fn failed(&mut self, grant: Digest, error: &anyhow::Error) {
+        let refused = error.chain().any(|cause| {
+            let problem = match cause.downcast_ref::<ClientError>() {
+                Some(ClientError::Problem(problem)) => Some(problem),
+                _ => match cause.downcast_ref::<GrantedError>() {
+                    Some(GrantedError::Site(ClientError::Problem(problem))) => Some(problem),
+                    _ => None,
+                },
+            };
+            problem.is_some_and(|p| p.refusal().is_some())
+        });
+        let wait =
+            self.0.get(&grant).map_or(Duration::from_secs(1), |f| (f.wait * 2).min(MAX_WAIT));
+        let again = (!refused).then(|| Instant::now() + wait);
+        self.0.insert(grant, Failed { again, wait });
+        let next = if refused { "not tried again" } else { "tried again later" };
+        tracing::error!(grant = %grant.short(), next, error = format!("{error:#}"), "a grant is not fulfilled");
+    }
+}
+
 /// Works through the grants that have no report. A grant that fails does not hold
 /// up the others.
-pub async fn round(node: &Node, client: &Client, software: Digest) -> Result<()> {
+///
+/// # Errors
+/// The site cannot be asked for grants.
+pub async fn round(
+    node: &Node,
+    client: &Client,
+    software: Digest,
+    tried: &mut Tried,
+) -> Result<()> {
     let grants: Vec<Digest> = client.get("/grants/own").await?;
-    let mut failed = None;
+    tried.0.retain(|grant, _| grants.contains(grant));
     for grant in grants {
-        if let Err(error) = fulfil(node, client, grant, software).await {
-            tracing::error!(grant = %grant.short(), error = format!("{error:#}"), "a grant is not fulfilled");
-            failed = Some(error);
+        if tried.due(&grant)
+            && let Err(error) = fulfil(node, client, grant, software).await
+        {
+            tried.failed(grant, &error);
         }
     }
-    failed.map_or(Ok(()), Err)
+    Ok(())
 }
 
 async fn fulfil(node: &Node, client: &Client, id: Digest, software: Digest) -> Result<()> {
@@ -50,6 +103,13 @@ async fn fulfil(node: &Node, client: &Client, id: Digest, software: Digest) -> R
         .clone();
     tracing::info!(grant = %id.short(), %part, "granted: reading");
 
+    if !granted
+        .manifests
+        .values()
+        .any(|m| m.claim.stream.as_str() == CAMERA && m.claim.order == order)
+    {
+        bail!("the grant gives no photographs of run {}", order.short());
+    }
     let mut inputs = std::collections::BTreeSet::new();
     let (mut shots, mut enrolled, mut reference) = (Vec::new(), Vec::new(), None);
     for (root, manifest) in &granted.manifests {

@@ -1,7 +1,8 @@
 //! Checking a log on disk: everything is recomputed from the entries.
 //!
-//! The check reads only. On a log whose writer has crashed it judges the state up to
-//! the settled checkpoint; batches staged after it are completed by the next opening.
+//! The check reads only. Entries behind the settled checkpoint are those of the
+//! staged batches, as the next opening would complete them. A published checkpoint
+//! that covers more than both hold means that entries are lost.
 
 use base::Digest;
 use proof::log::{LogPolicy, SignedCheckpoint};
@@ -14,6 +15,8 @@ use crate::layout::{FULL, Tile, split_bundle};
 use crate::publish::CHECKPOINT;
 use crate::reader::{ReadError, Reader};
 use crate::settle::SETTLED;
+use crate::stage::Stage;
+use crate::store::{SLOTS, slot_path};
 
 /// Something that is wrong in a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +30,7 @@ pub struct Finding {
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
-    /// How many entries the settled checkpoint covers.
+    /// How many entries are on the disk, settled or staged.
     pub size: u64,
     /// The size of the published witnessed checkpoint; none when there is none.
     pub witnessed: Option<u64>,
@@ -43,7 +46,14 @@ pub fn check(fs: Arc<dyn Fs>, dir: &Path, policy: &LogPolicy) -> Checked {
     let settled = check.settled(policy);
     let witnessed = check.witnessed(policy);
     let (size, root) = settled.unwrap_or((0, None));
-    check.entries(size, root, witnessed);
+    let mut edge = check.entries(size, root, witnessed);
+    check.staged(dir, policy, &mut edge, witnessed);
+    let size = edge.size();
+    if let Some((covered, _)) = witnessed
+        && covered > size
+    {
+        check.report(CHECKPOINT, format!("it covers {covered} entries, {size} are on the disk"));
+    }
     Checked { size, witnessed: witnessed.map(|(size, _)| size), findings: check.findings }
 }
 
@@ -93,7 +103,12 @@ impl Check {
     }
 
     /// Recomputes tiles and roots from the entries, bundle by bundle.
-    fn entries(&mut self, size: u64, root: Option<Digest>, witnessed: Option<(u64, Digest)>) {
+    fn entries(
+        &mut self,
+        size: u64,
+        root: Option<Digest>,
+        witnessed: Option<(u64, Digest)>,
+    ) -> Edge {
         let mut edge = Edge::default();
         for index in 0..size.div_ceil(FULL) {
             let Some(tile) = Tile::of(None, index, size) else {
@@ -102,7 +117,7 @@ impl Check {
             let mut full = Vec::new();
             if let Err(problem) = self.bundle(tile, &mut edge, &mut full, witnessed) {
                 self.report(tile, problem);
-                return;
+                return edge;
             }
             self.compare(full);
         }
@@ -115,6 +130,50 @@ impl Check {
             && root != edge.root()
         {
             self.report(CHECKPOINT, format!("its root is not that of the first {at} entries"));
+        }
+        edge
+    }
+
+    /// The batches behind the settled checkpoint.
+    fn staged(
+        &mut self,
+        dir: &Path,
+        policy: &LogPolicy,
+        edge: &mut Edge,
+        witnessed: Option<(u64, Digest)>,
+    ) {
+        let read = |slot| self.reader.read_file(&slot_path(dir, slot));
+        let mut stages: Vec<Stage> =
+            (0..SLOTS).filter_map(|slot| Stage::decode(&read(slot).ok()?)).collect();
+        stages.sort_by_key(|stage| stage.start);
+        for stage in stages.into_iter().filter(|s| s.end() > edge.size()).collect::<Vec<_>>() {
+            let name = format!("staged entries {} to {}", stage.start, stage.end());
+            if stage.start != edge.size() {
+                self.report(name, format!("entries from {} on are missing", edge.size()));
+                return;
+            }
+            let pushed: Result<(), String> = (|| {
+                for leaf in stage.leaves().ok_or("a wrong count")? {
+                    edge.push(leaf, &mut Vec::new()).map_err(|e| e.to_string())?;
+                    if let Some((at, root)) = witnessed
+                        && at == edge.size()
+                        && root != edge.root()
+                    {
+                        return Err("the published checkpoint has another root".into());
+                    }
+                }
+                let signed =
+                    SignedCheckpoint::verify(policy.origin(), policy.log_key(), &stage.note)
+                        .map_err(|e| e.to_string())?;
+                match signed.checkpoint().root == edge.root() {
+                    true => Ok(()),
+                    false => Err("another root than signed over".into()),
+                }
+            })();
+            if let Err(problem) = pushed {
+                self.report(name, problem);
+                return;
+            }
         }
     }
 

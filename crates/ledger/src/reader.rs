@@ -105,6 +105,11 @@ impl Reader {
         self.fs.read(&path).at("read", &path)
     }
 
+    /// A file by its whole path.
+    pub(crate) fn read_file(&self, path: &Path) -> Result<Vec<u8>, FileError> {
+        self.fs.read(path).at("read", path)
+    }
+
     /// The hashes of a tile.
     pub(crate) fn hashes(&self, tile: Tile) -> Result<Vec<Digest>, ReadError> {
         from_bytes(&self.tile(tile)?, tile.width)

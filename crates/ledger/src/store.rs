@@ -31,7 +31,7 @@ use crate::settle::{Cut, SETTLED, Settler, settle};
 use crate::stage::Stage;
 
 /// How many stage slots there are.
-const SLOTS: u64 = 32;
+pub(crate) const SLOTS: u64 = 32;
 
 /// Why a log cannot be created or opened.
 #[derive(Debug, thiserror::Error)]
@@ -315,7 +315,7 @@ fn slot_name(slot: u64) -> String {
     format!("{slot:02}")
 }
 
-fn slot_path(dir: &Path, slot: u64) -> PathBuf {
+pub(crate) fn slot_path(dir: &Path, slot: u64) -> PathBuf {
     dir.join("stage").join(slot_name(slot))
 }
 

@@ -145,14 +145,15 @@ impl Plant {
             Change::Member(member) => {
                 let revoked = self.members.get(&member.id).map(|m| m.revoked.clone());
                 let revoked = revoked.unwrap_or_default();
-                self.withdraw(&member.id);
-                self.members.insert(member.id.clone(), MemberState { member, revoked });
+                let id = member.id.clone();
+                self.members.insert(id.clone(), MemberState { member, revoked });
+                self.withdraw(&id);
             }
             Change::Roles(new) => {
-                self.withdraw(&new.member);
                 if let Some(state) = self.members.get_mut(&new.member) {
                     state.member.roles = new.roles;
                 }
+                self.withdraw(&new.member);
             }
             Change::Policy(new) => {
                 // `admit` parsed it; a text that no longer parses changes nothing.
@@ -170,8 +171,15 @@ impl Plant {
     }
 
     /// What a member signed counts only while its keys and roles are those it
-    /// signed under: its share in what is still open goes when they change.
+    /// signed under: its share in what is still open goes when they change. The
+    /// grants of one that is no processor any more, or has no key left, end.
     fn withdraw(&mut self, member: &Id) {
+        if !self.stands(member, Role::Processor) {
+            let last = self.size.saturating_sub(1);
+            for state in self.grants.values_mut().filter(|g| g.grant.processor == *member) {
+                state.revoked.get_or_insert(last);
+            }
+        }
         let signed = |p: &Proposal| p.proposer == *member || p.officers.contains(member);
         self.proposals.retain(|_, p| p.effective || !signed(p));
         for hold in self.holds.values_mut() {

@@ -2,7 +2,10 @@
 
 use crate::{
     admit::Asked,
-    body::{Grant, PassportIssued, Read, Recording, Report, RevokeGrant, Shred, Shredded, Verdict},
+    body::{
+        Grant, Outcome, PassportIssued, Read, Recording, Report, RevokeGrant, Shred, Shredded,
+        Verdict,
+    },
     rules::own_order,
     state::{GrantState, Plant, RunStatus},
 };
@@ -62,11 +65,12 @@ pub(crate) fn grant(asked: &Asked<'_>, grant: &Grant) -> Result<(), Refusal> {
             "recordings that are in the vault",
         )?;
     }
+    let status = plant.orders.get(&grant.order).map(|o| &o.status);
     asked.need(
-        plant.orders.contains_key(&grant.order),
+        status == Some(&RunStatus::Ended(Outcome::Finished)),
         Rule::Target,
-        format!("no order {} is on the ledger", grant.order.short()),
-        "the order whose run is to be analysed",
+        format!("order {} has no run that finished", grant.order.short()),
+        "the order of a finished run, which is to be analysed",
     )?;
     let window = grant.not_after.since(grant.not_before);
     asked.need(
@@ -139,10 +143,6 @@ impl Plant {
         if terms.processor != *processor {
             let reason = format!("the grant is to `{}`", terms.processor);
             return fail(Rule::Grant, reason, "a read by the processor that the grant names");
-        }
-        if !self.stands(processor, Role::Processor) {
-            let reason = format!("`{processor}` is no longer a processor with a live key");
-            return fail(Rule::Enrolment, reason, "a read by an enrolled processor");
         }
         if let Some(index) = state.revoked {
             let reason = format!("the grant was revoked at index {index}");

@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(allowed(Role::Integrator), ["hold.place", read]);
         assert_eq!(allowed(Role::MlEngineer), ["hold.place", read]);
         assert_eq!(allowed(Role::Auditor), ["hold.place", read]);
-        assert_eq!(allowed(Role::Processor), ["hold.place", "report.file"]);
+        assert_eq!(allowed(Role::Processor), ["report.file"]);
         assert_eq!(allowed(Role::Cell), ["hold.place", "run.record", "refusal.record", read]);
         assert_eq!(allowed(Role::Site), ["hold.place", "site.record", "refusal.record", read]);
         assert_eq!(

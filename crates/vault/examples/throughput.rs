@@ -1,6 +1,6 @@
 //! Megabytes a core-second of encrypt, address and store.
 //!
-//! `cargo run --release -p vault --example throughput -- [MEGABYTES] [FOLDER]`
+//! `cargo run --release -p vault --example throughput -- [--json] [MEGABYTES] [FOLDER]`
 //! records that much plaintext into a new store and prints bytes over CPU time
 //! (user and system, all threads) and over wall time, with the final sync.
 #![allow(clippy::print_stdout)]
@@ -22,7 +22,8 @@ fn cpu() -> Result<(f64, f64), Box<dyn Error>> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = std::env::args().skip(1);
+    let (flags, words): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|a| a == "--json");
+    let mut args = words.into_iter();
     let megabytes: usize = args.next().map_or(Ok(2000), |n| n.parse())?;
     let parent = args.next().map_or_else(std::env::temp_dir, PathBuf::from);
     let dir = tempfile::Builder::new().prefix("throughput").tempdir_in(parent)?;
@@ -44,6 +45,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mb = made.plaintext as f64 / 1e6;
     let (user, system) = (after.0 - before.0, after.1 - before.1);
+    if !flags.is_empty() {
+        println!(
+            "{{\"mb\":{mb:.0},\"mb_per_core_s\":{:.1},\"mb_per_s\":{:.1}}}",
+            mb / (user + system),
+            mb / wall
+        );
+        return Ok(());
+    }
     println!("{mb:.0} MB, root {}", made.root.cid);
     println!(
         "{:.0} MB per core-second ({user:.2} s user, {system:.2} s system)",

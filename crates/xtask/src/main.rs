@@ -32,7 +32,7 @@ cargo xtask COMMAND
   peers                   install the foreign clients that the tests use
   eval identity|inspect DIR [--json] [--out DIR]
                           figures of the analyses on labelled photographs
-  bench                   measure; writes target/bench/report.json
+  bench [--quick]         measure; writes target/bench/report.json
   drill [--json]          start a plant and attack it
   deps [--bless]          compare each core crate's dependencies with its list
 ";

@@ -4,7 +4,8 @@
 //! the residual after alignment, taken robustly so that a defect doesn't raise it.
 //! A brightness is only different when the template has none like it within a
 //! pixel, which forgives edges that lie a fraction of a pixel aside; slow gradients
-//! of the light are taken away first.
+//! of the light are taken away first. Steep relief, such as the rim of a bore,
+//! throws glints that wander with the light, so more is forgiven around it.
 
 // Image kernels: each index is bounded by the loop over the plane's own width and height.
 #![allow(clippy::indexing_slicing)]
@@ -20,6 +21,10 @@ const WEAK: f32 = 3.5;
 const FLOOR: f32 = 0.008;
 /// The least area of a blob, in pixels.
 const AREA: usize = 12;
+/// How far a glint wanders from steep relief, in pixels.
+const GLINT: usize = 5;
+/// How much is forgiven for each unit by which relief exceeds twice its median.
+const FORGIVEN: f32 = 0.4;
 
 /// Differences of a grey photograph, in multiples of its noise.
 pub(super) struct Grey {
@@ -37,14 +42,18 @@ impl Grey {
         let clip = 4.0 * noise;
         let slow = raw.map(|v| v.clamp(-clip, clip)).blur(w.min(h) as f32 / 10.0);
         let level = aligned.plane.zip(&slow, |s, l| s - l);
-        let (low, high) = (extreme(template, f32::min), extreme(template, f32::max));
+        let (low, high) = (extreme(template, 1, f32::min), extreme(template, 1, f32::max));
         // Where the template itself is rough or steep, interpolation errs in proportion.
         let range = high.zip(&low, |a, b| a - b);
+        let relief = extreme(template, GLINT, f32::max)
+            .zip(&extreme(template, GLINT, f32::min), |a, b| a - b);
+        let usual = 2.0 * median(relief.data().iter().copied());
         let strength = |over: &dyn Fn(usize) -> f32| -> Vec<f32> {
             let seen = aligned.mask.data();
             (0..w * h)
                 .map(|i| {
-                    let scale = noise + 0.1 * range.data()[i];
+                    let glint = FORGIVEN * (relief.data()[i] - usual).max(0.0);
+                    let scale = noise + 0.1 * range.data()[i] + glint;
                     if seen[i] > 0.0 { (over(i) / scale).max(0.0) } else { 0.0 }
                 })
                 .collect()
@@ -79,16 +88,16 @@ impl Grey {
     }
 }
 
-/// The smallest or largest sample within one pixel.
-fn extreme(p: &Plane, pick: impl Fn(f32, f32) -> f32) -> Plane {
+/// The smallest or largest sample of the square that reaches `reach` pixels.
+fn extreme(p: &Plane, reach: usize, pick: impl Fn(f32, f32) -> f32) -> Plane {
     let (w, h) = (p.width(), p.height());
     let along = Plane::from_fn(w, h, |x, y| {
-        let row = p.row(y);
-        pick(row[x.saturating_sub(1)], pick(row[x], row[(x + 1).min(w - 1)]))
+        let row = &p.row(y)[x.saturating_sub(reach)..(x + reach + 1).min(w)];
+        row.iter().copied().fold(row[0], &pick)
     });
     Plane::from_fn(w, h, |x, y| {
-        let at = |v: usize| along.row(v)[x];
-        pick(at(y.saturating_sub(1)), pick(at(y), at((y + 1).min(h - 1))))
+        let rows = y.saturating_sub(reach)..(y + reach + 1).min(h);
+        rows.fold(along.row(y)[x], |best, y| pick(best, along.row(y)[x]))
     })
 }
 

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use node::{Client, Granted, now};
 use plant::body::{Body, Enforcement, Grant, RevokeGrant, Shred, Term};
 use serde_json::Value;
-use std::{collections::BTreeMap, io::Write, path::PathBuf};
+use std::{collections::BTreeMap, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf};
 use vault::fetch::{BlockGetter, fetch_leaves};
 
 /// The most segments of one recording (16 GiB).
@@ -174,6 +174,10 @@ fn terms() -> Vec<Term> {
             "nothing is served after the end, after a revocation or beyond the byte budget",
         ),
         term(Enforced, "each served read is an entry on the ledger"),
+        term(
+            Contractual,
+            "pictures in the report become part of the passport and are not secret any more",
+        ),
         term(Contractual, "the data is used for the stated purpose only"),
         term(Contractual, "the data is not passed on, and is deleted after the report"),
     ]
@@ -266,7 +270,9 @@ async fn fetch_recording(
 ) -> Result<(), Failure> {
     let (node, client) = context.client()?;
     let granted = Granted::obtain(&node, &client, grant).await?;
-    let mut file = std::fs::File::create(out)?;
+    // Plaintext leaves the vault here: it is for this person's eyes.
+    let mut file =
+        std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(out)?;
     let mut key = Value::Null;
     if ciphertext {
         let cid = vault::address::parse_cid(root).map_err(|e| Failure::Failed(e.to_string()))?;

@@ -265,6 +265,9 @@ impl Drill {
 
     /// Orders and releases while a hold is in force.
     async fn held(&mut self) -> Result<(), Failure> {
+        let hold = Hold { cell: None, reason: "drill".into() };
+        let answer = self.analyst.try_state(&Body::Hold(hold)).await?;
+        self.report.note("hold of the whole site by a processor", answer);
         let hold = Hold { cell: Some(self.order.cell.clone()), reason: "drill".into() };
         let placed = self.auditor.state(&Body::Hold(hold)).await?;
         self.state_as_operator("order while a hold is in force", Body::Order(self.again())).await?;

@@ -30,7 +30,12 @@ pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Place { cell, reason } => {
             let body = Body::Hold(Hold { cell, reason });
-            context.state_and_say(&body, "hold placed: no new order is taken").await
+            context
+                .state_and_say(
+                    &body,
+                    "hold placed: no order is started, and a run in progress is stopped",
+                )
+                .await
         }
         Verb::Release { hold } => {
             let hold = context.resolve("holds", &hold).await?;

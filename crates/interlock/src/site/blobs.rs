@@ -4,6 +4,7 @@ use base::{Digest, sha256};
 use std::{
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::PathBuf,
 };
 
@@ -13,7 +14,7 @@ pub struct Blobs(PathBuf);
 impl Blobs {
     /// Opens or makes the folder.
     pub fn open(dir: PathBuf) -> io::Result<Self> {
-        fs::create_dir_all(&dir)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         Ok(Self(dir))
     }
 
@@ -21,16 +22,22 @@ impl Blobs {
     pub fn put(&self, bytes: &[u8]) -> io::Result<Digest> {
         let digest = sha256(bytes);
         let path = self.path(&digest);
-        if path.exists() {
+        if matches!(self.get(&digest), Ok(Some(_))) {
             return Ok(digest);
         }
         let temporary = self.0.join(format!(".{digest}.{:?}", std::thread::current().id()));
-        let mut file = File::create(&temporary)?;
+        let mut file =
+            File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, &path)?;
         File::open(&self.0)?.sync_all()?;
         Ok(digest)
+    }
+
+    /// Whether bytes of this digest were stored.
+    pub fn has(&self, digest: &Digest) -> bool {
+        self.path(digest).exists()
     }
 
     /// Reads bytes; none when they are not here or were changed on the disk.

@@ -53,6 +53,7 @@ pub(super) async fn submit(
     };
     let bytes = entry.bytes().map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))?;
     let id = entry.id().map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))?;
+    delivered(&site, &entry)?;
     let appended = match site.sequencer.append(bytes).await {
         Ok(appended) => appended,
         Err(AppendError::Refused(refusal)) => {
@@ -81,6 +82,23 @@ pub(super) async fn submit(
         }
     }
     Ok(Json(Submitted { id, index: appended.index, known: appended.known }))
+}
+
+/// The pictures that a report names must be here before it is logged, or its
+/// passport could never be issued.
+fn delivered(site: &Site, entry: &Entry) -> Answer<()> {
+    let Ok(plant::Body::Report(report)) = serde_json::from_value(entry.statement.body.clone())
+    else {
+        return Ok(());
+    };
+    for picture in &report.pictures {
+        if !site.blobs.has(&picture.sha256) {
+            let detail =
+                format!("picture `{}` was not stored: put it under /blobs first", picture.name);
+            return Err(Problem::new(StatusCode::CONFLICT, detail));
+        }
+    }
+    Ok(())
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

@@ -40,6 +40,10 @@ pub(super) async fn put_blob(
         let detail = format!("the bytes have digest {found}, the path names {expected}");
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     }
+    if !site.uploads.spend(peer.member.as_str(), body.len() as u64, now()) {
+        let detail = format!("`{}` has stored as much as a member may in an hour", peer.member);
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail));
+    }
     let kept = site.clone();
     tokio::task::spawn_blocking(move || kept.blobs.put(&body))
         .await

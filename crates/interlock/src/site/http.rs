@@ -19,6 +19,9 @@ use transport::{Peer, Problem};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+/// The most bytes of a request's body, where a route does not say otherwise.
+const MAX_BODY: usize = 256 * 1024;
+
 pub(super) type Answer<T> = Result<T, Problem>;
 pub(super) type SiteState = State<Arc<Site>>;
 
@@ -73,6 +76,9 @@ pub fn router(site: Arc<Site>) -> Router {
         .with_state(site.clone())
         .merge(ledger)
         .merge(recordings::gateway(site))
+        // The server's own limit is that of the largest upload; a route that takes
+        // more than this says so.
+        .layer(DefaultBodyLimit::max(MAX_BODY))
 }
 
 async fn only_readers(
@@ -285,7 +291,7 @@ async fn metrics(State(site): SiteState, peer: Peer) -> Answer<String> {
     Ok(text)
 }
 
-/// Routes whose bodies may be larger than axum's own 2 MB.
+/// Routes whose bodies may be larger than [`MAX_BODY`].
 pub(super) fn larger(
     routes: utoipa_axum::router::UtoipaMethodRouter<Arc<Site>>,
     most: usize,

@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::broadcast::error::RecvError;
 
 /// How long to wait before what failed is tried again.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(60);
 
 /// Reacts to entries until it is aborted.
 pub async fn react(site: Arc<Site>) {
@@ -66,18 +66,39 @@ async fn settle(site: &Arc<Site>) -> Result<()> {
             .collect();
         (reports, shreds)
     };
+    // What fails does not hold up the rest; it is tried again with the next event or
+    // after a while.
+    let mut failed = None;
     for (root, shred) in shreds {
-        let (work, name) = (site.clone(), root.clone());
-        let commitment = tokio::task::spawn_blocking(move || work.destroy(&name)).await??;
-        site.state(&Body::Shredded(body::Shredded { commitment, root, shred })).await?;
+        if let Err(error) = destroy(site, &root, shred).await {
+            tracing::error!(root, error = format!("{error:#}"), "a key is not destroyed yet");
+            failed = Some(error);
+        }
     }
     for report in reports {
-        let index = site.plant.read().index_of(&report).context("a report without an index")?;
-        let newest = site.publisher.wait_witnessed(index).await.context("the publisher stopped")?;
-        let work = site.clone();
-        let issued = tokio::task::spawn_blocking(move || issue(&work, &report, &newest)).await??;
-        site.state(&Body::Passport(issued)).await?;
+        if let Err(error) = pass(site, report).await {
+            let report = report.short();
+            tracing::error!(report, error = format!("{error:#}"), "a passport is not issued");
+            failed = Some(error);
+        }
     }
+    failed.map_or(Ok(()), Err)
+}
+
+async fn destroy(site: &Arc<Site>, root: &str, shred: Digest) -> Result<()> {
+    let (work, name) = (site.clone(), root.to_owned());
+    let commitment = tokio::task::spawn_blocking(move || work.destroy(&name)).await??;
+    let root = root.to_owned();
+    site.state(&Body::Shredded(body::Shredded { commitment, root, shred })).await?;
+    Ok(())
+}
+
+async fn pass(site: &Arc<Site>, report: Digest) -> Result<()> {
+    let index = site.plant.read().index_of(&report).context("a report without an index")?;
+    let newest = site.publisher.wait_witnessed(index).await.context("the publisher stopped")?;
+    let work = site.clone();
+    let issued = tokio::task::spawn_blocking(move || issue(&work, &report, &newest)).await??;
+    site.state(&Body::Passport(issued)).await?;
     Ok(())
 }
 
@@ -163,5 +184,12 @@ pub fn excerpt(site: &Site, grant: &Digest, size: u64) -> Result<Vec<u64>> {
             _ => false,
         }
     };
-    Ok(leaves(site, size)?.into_iter().filter(|(_, l)| belongs(l)).map(|(i, _)| i).collect())
+    let mut indexes = Vec::new();
+    site.sequencer.reader().for_each_entry(0..size, size, |index, bytes: &[u8]| -> Result<()> {
+        if belongs(&Leaf::parse(bytes)?) {
+            indexes.push(index);
+        }
+        Ok(())
+    })?;
+    Ok(indexes)
 }

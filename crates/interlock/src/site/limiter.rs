@@ -1,4 +1,5 @@
-//! A bound on how often each peer may cause something.
+//! A bound on what each peer may cause in a window of time: refusals on the ledger,
+//! bytes in the store.
 
 use base::Millis;
 use std::{
@@ -10,30 +11,33 @@ use std::{
 /// The most peers that are remembered; beyond, all are held back together.
 const MAX_PEERS: usize = 4096;
 
-/// So many times in a window, for each peer.
+/// So much in a window, for each peer.
 pub struct Limiter {
-    most: u32,
+    most: u64,
     window_ms: u64,
-    seen: Mutex<HashMap<String, (Millis, u32)>>,
+    seen: Mutex<HashMap<String, (Millis, u64)>>,
 }
 
 impl Limiter {
-    /// At most `most` times in `window`.
-    pub fn new(most: u32, window: Duration) -> Self {
+    /// At most `most` in `window`.
+    pub fn new(most: u64, window: Duration) -> Self {
         let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
         Self { most, window_ms, seen: Mutex::default() }
     }
 
-    /// Whether `peer` may once more at `now`; counts it when it may.
-    pub fn allow(&self, peer: &str, now: Millis) -> bool {
+    /// Whether `peer` may spend so much more at `now`; counts it when it may.
+    pub fn spend(&self, peer: &str, amount: u64, now: Millis) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.retain(|_, (began, _)| now.since(*began) < self.window_ms);
         if seen.len() >= MAX_PEERS && !seen.contains_key(peer) {
             return false;
         }
         let (_, count) = seen.entry(peer.to_owned()).or_insert((now, 0));
-        let allowed = *count < self.most;
-        *count += u32::from(allowed);
+        let total = count.saturating_add(amount);
+        let allowed = total <= self.most;
+        if allowed {
+            *count = total;
+        }
         allowed
     }
 }
@@ -45,9 +49,10 @@ mod tests {
     #[test]
     fn each_peer_has_its_own_window() {
         let limiter = Limiter::new(2, Duration::from_secs(1));
-        let allowed = |peer, at| limiter.allow(peer, Millis(at));
+        let allowed = |peer, at| limiter.spend(peer, 1, Millis(at));
         assert!(allowed("a", 0) && allowed("a", 1) && !allowed("a", 2));
         assert!(allowed("b", 2));
         assert!(allowed("a", 1000));
+        assert!(!limiter.spend("c", 3, Millis(0)) && limiter.spend("c", 2, Millis(0)));
     }
 }

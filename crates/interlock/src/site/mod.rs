@@ -39,6 +39,8 @@ use vault::{keys::KeyVault, store::Store as BlockStore};
 
 /// How many events a slow listener may fall behind before it must read the list.
 const EVENT_BACKLOG: usize = 1024;
+/// Bytes of small files that one member may store in an hour (2 GiB).
+const UPLOADS_AN_HOUR: u64 = 2 << 30;
 /// The largest request body: a recording on its way from a cell (64 GiB).
 const MAX_UPLOAD: usize = 64 << 30;
 
@@ -54,6 +56,8 @@ pub struct Site {
     blobs: Blobs,
     events: broadcast::Sender<api::Event>,
     refusals: Limiter,
+    /// Bytes of files that each member may store in an hour.
+    uploads: Limiter,
 }
 
 impl Site {
@@ -99,6 +103,7 @@ impl Site {
         })?;
         let blobs = Blobs::open(data.join("blobs"))?;
         let refusals = Limiter::new(20, Duration::from_secs(60));
+        let uploads = Limiter::new(UPLOADS_AN_HOUR, Duration::from_secs(3600));
         Ok(Arc::new(Self {
             node,
             plant,
@@ -109,6 +114,7 @@ impl Site {
             blobs,
             events,
             refusals,
+            uploads,
         }))
     }
 
@@ -153,7 +159,7 @@ impl Site {
     /// Puts a refusal on record, bounded in rate for each peer.
     async fn refuse(&self, gate: &str, peer: &str, request: Option<Digest>, refusal: &Refusal) {
         tracing::warn!(gate, peer, rule = %refusal.rule, reason = %refusal.reason, "refused");
-        if !self.refusals.allow(peer, now()) {
+        if !self.refusals.spend(peer, 1, now()) {
             return;
         }
         let mut refusal = refusal.clone();

@@ -19,7 +19,7 @@ use ledger::AppendError;
 use node::now;
 use plant::{Body as Stated, Plant};
 use policy::Role;
-use proof::recording::SignedManifest;
+use proof::recording::{SignedCheckpoint, SignedManifest};
 use std::{io, sync::Arc};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use transport::{Peer, Problem};
@@ -188,24 +188,33 @@ async fn put_key(
     }
     let (recording, commitment) = (manifest.recording.clone(), manifest.sealing.key_commitment);
     let work = site.clone();
-    let kept = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
-        let secret = work.node.seal_key()?;
-        let wrapped = WrappedKey { enc: delivery.key.enc, ciphertext: delivery.key.ciphertext };
-        let key = unwrap(&secret, recording.as_str().as_bytes(), root.as_bytes(), &wrapped)?;
-        anyhow::ensure!(
-            key.commitment().0 == commitment,
-            "the key is not the one that the manifest commits to"
-        );
-        if work.keys.get(&recording).is_err() {
-            let mut nonce = [0; 12];
-            aws_lc_rs::rand::fill(&mut nonce)?;
-            work.keys.keep(&recording, &key, nonce)?;
+    let secret = site.node.seal_key().map_err(fault)?;
+    let wrapped = WrappedKey { enc: delivery.key.enc, ciphertext: delivery.key.ciphertext };
+    let key = unwrap(&secret, recording.as_str().as_bytes(), root.as_bytes(), &wrapped)
+        .map_err(|e| bad(format!("the key was not taken: {e}")))?;
+    if key.commitment().0 != commitment {
+        return Err(bad("the key is not the one that the manifest commits to"));
+    }
+    let kept = tokio::task::spawn_blocking(move || -> anyhow::Result<bool> {
+        match work.keys.get(&recording) {
+            Ok(kept) if !kept.matches(&key.commitment()) => return Ok(false),
+            Ok(_) => {}
+            Err(_) => {
+                let mut nonce = [0; 12];
+                aws_lc_rs::rand::fill(&mut nonce)?;
+                work.keys.keep(&recording, &key, nonce)?;
+            }
         }
         work.blobs.put(&bytes)?;
-        Ok(())
+        Ok(true)
     });
-    kept.await.map_err(fault)?.map_err(|e| bad(format!("the key was not taken: {e}")))?;
-    Ok(StatusCode::NO_CONTENT)
+    match kept.await.map_err(fault)?.map_err(fault)? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => {
+            let detail = "another key is kept under this recording's name";
+            Err(Problem::new(StatusCode::CONFLICT, detail))
+        }
+    }
 }
 
 fn signing_keys(plant: &Plant, member: &Id) -> Vec<[u8; 32]> {
@@ -257,6 +266,17 @@ async fn put_checkpoints(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("at most {MAX_CHECKPOINTS} bytes"),
         ));
+    }
+    if site.plant.read().recordings.contains_key(&root) {
+        let detail = "the recording is registered: its checkpoints are final";
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
+    let keys = signing_keys(&site.plant.read(), &peer.member);
+    for line in body.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+        let checkpoint = SignedCheckpoint::from_bytes(line).map_err(bad)?;
+        if !keys.iter().any(|key| checkpoint.verify(key).is_ok()) {
+            return Err(bad("a checkpoint is not signed by this cell"));
+        }
     }
     let work = site.clone();
     let kept = tokio::task::spawn_blocking(move || work.keep_named("checkpoints", &root, &body));
