@@ -277,7 +277,8 @@ impl Cell {
         let unfinished: Vec<_> = self.books().known().unfinished().copied().collect();
         for order in unfinished {
             tracing::warn!(order = %order.short(), "a run was cut by a restart of the cell");
-            let reason = "the cell restarted during the run".to_owned();
+            let reason =
+                "the cell restarted during the run; what it had recorded is lost".to_owned();
             if let Err(error) = self.stop(Outcome::Failed, &reason).await {
                 tracing::error!(%error, "the robot did not confirm the stop");
             }
@@ -304,6 +305,8 @@ pub async fn work(cell: Arc<Cell>) -> anyhow::Result<()> {
     let (mut changed, mut closing) = (cell.changed.subscribe(), cell.closing.subscribe());
     while !*closing.borrow_and_update() {
         changed.mark_unchanged();
+        // A stop from now on is a stop of what is decided next.
+        cell.halt.send_replace(None);
         match cell.look(|view, local| decide::next(view, local, now())) {
             Next::Start(order) => run::carry_out(&cell, order).await?,
             Next::Refuse(order, refusal) => cell.refuse(order, refusal)?,

@@ -80,7 +80,6 @@ pub async fn carry_out(cell: &Arc<Cell>, order: VerifiedOrder) -> anyhow::Result
     };
     let started = RunStarted { checkpoint: order.checkpoint(), order: id };
     let started = cell.sign(&Body::RunStarted(started))?;
-    cell.halt.send_replace(None);
     cell.record(Act::Consumed { order: id }, vec![Item::Entry(Box::new(started))])?;
     *cell.running() = Some(Running {
         order: id,
@@ -129,11 +128,21 @@ fn open(cell: &Cell, order: &Digest, run: &Id) -> anyhow::Result<Tapes> {
 /// Moves the robot and follows it to the run's last event.
 async fn drive(cell: &Arc<Cell>, order: VerifiedOrder, tapes: &Tapes, seq: u64) -> End {
     let (part, mut viewpoints) = (order.part().clone(), 0);
-    let mut motion = match cell.driver.start(order).await {
+    // A stop counts from the moment the cell decided: before the start it prevents
+    // it, and during the start it cancels it, which leaves no program behind.
+    let mut halted = cell.halt.subscribe();
+    let started = tokio::select! {
+        biased;
+        _ = halted.wait_for(Option::is_some) => {
+            let reason = "it was stopped before it moved".to_owned();
+            return early(cell, Outcome::Stopped, reason, 0);
+        }
+        started = cell.driver.start(order) => started,
+    };
+    let mut motion = match started {
         Ok(motion) => motion,
         Err(error) => return early(cell, Outcome::Failed, error.to_string(), 0),
     };
-    // A stop that came before the program played has stopped nothing.
     let early_stop = cell.halt.borrow().clone();
     if let Some(stop) = early_stop {
         halt(cell, stop.outcome, &stop.reason).await;
@@ -233,6 +242,8 @@ async fn photograph(tapes: &Tapes, shot: &Shot<'_>) -> anyhow::Result<()> {
 /// What the robot's last event means for the run.
 fn ended(cell: &Cell, last: Event, viewpoints: u32) -> End {
     let (outcome, reason) = match last {
+        // Somebody stopped it and it ended all the same: not a run as ordered.
+        Event::Finished if cell.halt.borrow().is_some() => (Outcome::Stopped, String::new()),
         Event::Finished => {
             return End { outcome: Outcome::Finished, reason: String::new(), viewpoints };
         }

@@ -1,8 +1,8 @@
 //! What the cell tells those who ask, and how they stop it.
 //!
-//! `POST /stop` needs no proof, only a certificate of the plant: whoever can reach
-//! the cell may stop its robot. It is a command to the controller, not a safety
-//! function. `/livez` and `/readyz` need no certificate.
+//! `POST /stop` needs no proof, only a certificate of the plant's own people and
+//! machines: an outside processor may not stop its robots. It is a command to the
+//! controller, not a safety function. `/livez` and `/readyz` need no certificate.
 
 use crate::{
     cell::Cell,
@@ -15,8 +15,10 @@ use axum::{
     response::IntoResponse,
     routing::{get, post},
 };
+use base::{Refusal, Rule};
 use node::now;
 use plant::body::Outcome;
+use policy::Role;
 use robot::Link;
 use serde_json::{Value, json};
 use std::{fmt::Write, sync::Arc};
@@ -41,6 +43,19 @@ async fn ready(State(cell): State<Arc<Cell>>) -> Result<&'static str, Problem> {
 }
 
 async fn stop(peer: Peer, State(cell): State<Arc<Cell>>) -> Result<Json<Value>, Problem> {
+    let outsider = {
+        let view = cell.view();
+        view.plant.as_ref().is_some_and(|p| p.has_role(&peer.member, Role::Processor))
+    };
+    if outsider {
+        return Err(Problem::from(Refusal {
+            who: peer.member.to_string(),
+            what: "to stop the robot".into(),
+            rule: Rule::Policy,
+            reason: format!("`{}` is an outside processor", peer.member),
+            accepted: "a stop by a member of the plant".into(),
+        }));
+    }
     let reason = format!("`{}` stopped it", peer.member);
     match cell.stop(Outcome::Stopped, &reason).await {
         Ok(()) => Ok(Json(json!({ "stopped": true, "by": peer.member }))),
