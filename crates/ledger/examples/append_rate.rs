@@ -109,7 +109,7 @@ fn order(number: u64) -> Fallible<Vec<u8>> {
         not_after: at.plus(600_000),
         not_before: at,
         parameters: Default::default(),
-        part: Id::new(format!("part-{number}"))?,
+        part: format!("part-{number}").parse::<Id>()?,
         program: ProgramRef { id: "scan".parse()?, sha256: sha256(b"program") },
     });
     Ok(sign("ada", &body, number)?.bytes()?)
