@@ -57,7 +57,7 @@ pub struct StateSample {
     pub token: i32,
     /// How the program ended.
     pub outcome: i32,
-    /// Further channels, at most [`MAX_EXTRA`]; their meaning is the source's.
+    /// Further channels, at most `MAX_EXTRA`; their meaning is the source's.
     pub extra: Vec<f64>,
 }
 

@@ -14,11 +14,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{path::Path, process::Command, time::Duration};
 
 /// How much is measured.
 struct Size {
@@ -54,8 +50,9 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let out = out.canonicalize()?;
 
     step("building");
-    // A quick pass takes the programs that a demo has built already.
+    // Its programs are those of a demo when it is quick; the rest is always release.
     let bin = build(!quick)?;
+    build_examples()?;
     let mut measures = order_to_motion(&bin, &out, &size)?;
     let passport = out.join("passports/part-1.vc.jwt");
 
@@ -63,7 +60,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     measures.push(durable_entries(&out, &size)?);
     measures.push(seal_and_store(&out, &size)?);
     let file = passport.display().to_string();
-    let verified = example("passport", "verify_rate", &[&file, &size.seconds.min(3).to_string()])?;
+    let verified = example("verify_rate", &[&file, &size.seconds.min(3).to_string()])?;
     let no_peer = ("none: nothing else verifies this evidence".to_owned(), None);
     let rate = number(&verified, "per_s")?;
     measures.push(measure("passport_verifications_per_s", rate, "1/s", no_peer, None, verified));
@@ -149,7 +146,7 @@ fn durable_entries(out: &Path, size: &Size) -> Result<Value> {
     let folder = out.display().to_string();
     let mut postgres = peers::Postgres::start();
     for _ in 0..size.rounds {
-        let found = example("ledger", "append_rate", &[&size.entries.to_string(), &folder])?;
+        let found = example("append_rate", &[&size.entries.to_string(), &folder])?;
         ours.push(number(&found, "entries_per_s")?);
         bytes = found["entry_bytes"].as_u64().unwrap_or(bytes);
         if let Ok(server) = &mut postgres {
@@ -174,7 +171,7 @@ fn seal_and_store(out: &Path, size: &Size) -> Result<Value> {
     peers::fill(&file, size.megabytes)?;
     for _ in 0..size.rounds {
         let megabytes = size.megabytes.to_string();
-        let found = example("vault", "throughput", &["--json", &megabytes, &folder])?;
+        let found = example("seal_rate", &["--json", &megabytes, &folder])?;
         ours.push(number(&found, "mb_per_core_s")?);
         let (tool, rate) = peers::encrypt_mb_per_core_s(&file, size.megabytes)?;
         name = tool;
@@ -188,7 +185,7 @@ fn seal_and_store(out: &Path, size: &Size) -> Result<Value> {
 
 fn recording(out: &Path, size: &Size) -> Result<[Value; 2]> {
     let folder = out.display().to_string();
-    let found = example("capture", "record_rate", &[&size.seconds.to_string(), &folder])?;
+    let found = example("record_rate", &[&size.seconds.to_string(), &folder])?;
     let lost = number(&found, "lost_samples")? + number(&found, "lost_pictures")?;
     let share = number(&found, "cpu_percent_of_a_core")?;
     let none = || ("none".to_owned(), None);
@@ -212,11 +209,19 @@ fn recording(out: &Path, size: &Size) -> Result<[Value; 2]> {
     ])
 }
 
-/// Builds a crate's example and runs it; it prints one line of JSON.
-fn example(package: &str, name: &str, arguments: &[&str]) -> Result<Value> {
-    must(&mut cargo(&["build", "-q", "--release", "-p", package, "--example", name]))?;
-    let program: PathBuf = target().join("release/examples").join(name);
-    // Two crates have an example of this name: cargo keeps the one built last.
+/// Builds the measuring programs at once, so that they share dependencies with one
+/// another and with the plant's programs.
+fn build_examples() -> Result<()> {
+    let mut arguments = vec!["build", "--release", "--workspace", "--locked"];
+    for name in ["append_rate", "record_rate", "seal_rate", "verify_rate"] {
+        arguments.extend(["--example", name]);
+    }
+    must(&mut cargo(&arguments))
+}
+
+/// Runs a measuring program; it prints one line of JSON.
+fn example(name: &str, arguments: &[&str]) -> Result<Value> {
+    let program = target().join("release/examples").join(name);
     let output = Command::new(&program).args(arguments).output()?;
     if !output.status.success() {
         bail!("`{}` failed: {}", program.display(), String::from_utf8_lossy(&output.stderr));

@@ -119,9 +119,10 @@ fn done(what: &What) -> Result<()> {
     Ok(())
 }
 
+/// A closed pipe (`| head`) is no error.
 fn print_json(report: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string(report).context("the report can't be written down")?;
-    println!("{text}");
+    let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{text}\n"));
     Ok(())
 }
 

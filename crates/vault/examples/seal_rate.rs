@@ -1,6 +1,6 @@
 //! Megabytes a core-second of encrypt, address and store.
 //!
-//! `cargo run --release -p vault --example throughput -- [--json] [MEGABYTES] [FOLDER]`
+//! `cargo run --release -p vault --example seal_rate -- [--json] [MEGABYTES] [FOLDER]`
 //! records that much plaintext into a new store and prints bytes over CPU time
 //! (user and system, all threads) and over wall time, with the final sync.
 #![allow(clippy::print_stdout)]
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut args = words.into_iter();
     let megabytes: usize = args.next().map_or(Ok(2000), |n| n.parse())?;
     let parent = args.next().map_or_else(std::env::temp_dir, PathBuf::from);
-    let dir = tempfile::Builder::new().prefix("throughput").tempdir_in(parent)?;
+    let dir = tempfile::Builder::new().prefix("seal-rate").tempdir_in(parent)?;
     let store = Arc::new(Store::open(dir.path())?);
     let key = StreamKey::generate(aws_lc_rs::rand::fill)?;
     let header = StreamHeader::generate(aws_lc_rs::rand::fill)?;
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     aws_lc_rs::rand::fill(&mut piece)?;
 
     let (before, start) = (cpu()?, Instant::now());
-    let mut recorder = Recorder::start(store, &key, header, b"throughput")?;
+    let mut recorder = Recorder::start(store, &key, header, b"seal-rate")?;
     for _ in 0..megabytes {
         recorder.write_all(&piece)?;
     }
