@@ -31,6 +31,8 @@ pub(super) struct Grey {
     size: (usize, usize),
     brighter: Vec<f32>,
     darker: Vec<f32>,
+    /// What is left of a difference beside relief: 1 where nothing is forgiven.
+    trust: Vec<f32>,
 }
 
 impl Grey {
@@ -52,29 +54,39 @@ impl Grey {
             let seen = aligned.mask.data();
             (0..w * h)
                 .map(|i| {
-                    let glint = FORGIVEN * (relief.data()[i] - usual).max(0.0);
-                    let scale = noise + 0.1 * range.data()[i] + glint;
+                    let scale = noise + 0.1 * range.data()[i];
                     if seen[i] > 0.0 { (over(i) / scale).max(0.0) } else { 0.0 }
                 })
                 .collect()
         };
         let brighter = strength(&|i| level.data()[i] - high.data()[i]);
         let darker = strength(&|i| low.data()[i] - level.data()[i]);
-        Self { size: (w, h), brighter, darker }
+        let trust = (0..w * h)
+            .map(|i| {
+                let scale = noise + 0.1 * range.data()[i];
+                scale / (scale + FORGIVEN * (relief.data()[i] - usual).max(0.0))
+            })
+            .collect();
+        Self { size: (w, h), brighter, darker, trust }
     }
 
     /// Every place that differs beyond noise.
     pub fn blobs(&self) -> Vec<Blob> {
         let mut blobs = blob::find(&self.brighter, self.size, true, SEED, WEAK);
         blobs.extend(blob::find(&self.darker, self.size, false, SEED, WEAK));
-        blobs.retain(|b| b.pixels.len() >= AREA);
+        // A blob grows through relief, but starts beside it: a scratch across a rim
+        // stays whole, and a glint on the rim alone is none.
+        blobs.retain(|b| {
+            let from = if b.added { &self.brighter } else { &self.darker };
+            b.pixels.len() >= AREA && b.pixels.iter().any(|&i| from[i] * self.trust[i] >= SEED)
+        });
         blobs
     }
 
     /// How sure a blob is more than noise: ½ for one at the limits of area and strength.
     pub fn confidence(&self, blob: &Blob) -> f32 {
         let from = if blob.added { &self.brighter } else { &self.darker };
-        let sum: f32 = blob.pixels.iter().map(|&i| from[i]).sum();
+        let sum: f32 = blob.pixels.iter().map(|&i| from[i] * self.trust[i]).sum();
         1.0 - 0.5_f32.powf((sum / (WEAK * AREA as f32)).max(1.0))
     }
 
