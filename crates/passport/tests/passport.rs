@@ -173,11 +173,15 @@ fn a_run_that_did_not_finish_has_no_passport() {
         }),
     );
     let (_, roots) = world.run("spindle-8");
-    let grant = world.grant(order, &roots);
+    let grant = world.grant_of(order, &roots);
+    let refusal = world.try_log("olga", Body::Grant(grant.clone())).unwrap_err();
+    assert_eq!(refusal.rule, base::Rule::Target);
+    // On a ledger of a site that logs it all the same, no reader takes it.
+    let grant = world.force("olga", Body::Grant(grant));
     let report = world.report_of("spindle-7", order, grant, &roots, &[Verdict::Enrolled]);
-    let report = world.log("vision", Body::Report(Box::new(report)));
+    let report = world.force("vision", Body::Report(Box::new(report)));
     let error = broken(world.draft(&report));
-    assert!(error.contains("the end of the run"), "{error}");
+    assert!(error.contains("(grant)"), "{error}");
 }
 
 #[test]

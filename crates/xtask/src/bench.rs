@@ -25,7 +25,7 @@ struct Size {
     seconds: u64,
 }
 
-const FULL: Size = Size { orders: 15, rounds: 2, entries: 20_000, megabytes: 1000, seconds: 10 };
+const FULL: Size = Size { orders: 15, rounds: 3, entries: 20_000, megabytes: 1000, seconds: 10 };
 const QUICK: Size = Size { orders: 4, rounds: 1, entries: 5000, megabytes: 200, seconds: 3 };
 
 /// Where a figure must lie.

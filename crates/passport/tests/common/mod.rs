@@ -260,8 +260,8 @@ impl World {
         root
     }
 
-    pub fn grant(&mut self, order: Digest, roots: &[String]) -> Digest {
-        let grant = Grant {
+    pub fn grant_of(&self, order: Digest, roots: &[String]) -> Grant {
+        Grant {
             budget: 100_000_000,
             not_after: self.now.plus(86_400_000),
             not_before: self.now,
@@ -270,7 +270,11 @@ impl World {
             purpose: "Compare the part with its enrolment and its template".into(),
             recordings: roots.iter().cloned().collect(),
             terms: vec![],
-        };
+        }
+    }
+
+    pub fn grant(&mut self, order: Digest, roots: &[String]) -> Digest {
+        let grant = self.grant_of(order, roots);
         let id = self.log("olga", Body::Grant(grant));
         for root in roots {
             let read = Read { bytes: 12_000_512, cid: root.clone(), grant: id, root: root.clone() };
