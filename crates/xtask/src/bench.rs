@@ -51,7 +51,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
 
     step("building");
     // Its programs are those of a demo when it is quick; the rest is always release.
-    let bin = build(!quick)?;
+    let bin = build(if quick { "dev" } else { "release" })?;
     build_examples()?;
     let mut measures = order_to_motion(&bin, &out, &size)?;
     let passport = out.join("passports/part-1.vc.jwt");

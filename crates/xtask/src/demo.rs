@@ -26,7 +26,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let out = out.canonicalize()?;
     step("building (the first time takes a few minutes)");
     let began = Instant::now();
-    let bin = build(false)?;
+    let bin = build("quick")?;
     let built = began.elapsed();
 
     step("starting a plant: site, witness, cell with its robot and camera, analyst");

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// Runs it.
 pub fn run(arguments: &[String]) -> Result<()> {
-    let bin = build(false)?;
+    let bin = build("dev")?;
     let out = target().join("drill");
     if out.exists() {
         std::fs::remove_dir_all(&out)?;

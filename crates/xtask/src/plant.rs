@@ -12,15 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Builds the programs; returns their folder.
-pub fn build(release: bool) -> Result<PathBuf> {
-    // The whole workspace, so that tests and demo share one set of features.
-    let mut arguments = vec!["build", "--workspace", "--bins", "--locked"];
-    if release {
-        arguments.push("--release");
-    }
-    run(&mut cargo(&arguments))?;
-    Ok(target().join(if release { "release" } else { "debug" }))
+/// Builds the programs with a profile; returns their folder.
+pub fn build(profile: &str) -> Result<PathBuf> {
+    // The whole workspace, so that every command shares one set of features.
+    run(&mut cargo(&["build", "--workspace", "--bins", "--locked", "--profile", profile]))?;
+    Ok(target().join(if profile == "dev" { "debug" } else { profile }))
 }
 
 /// A running plant.

@@ -14,7 +14,7 @@ use std::{path::Path, process::Command, time::Duration};
 pub fn run(arguments: &[String]) -> Result<()> {
     if flag(arguments, "--end-to-end") {
         peers::install()?;
-        return end_to_end(&build(false)?);
+        return end_to_end(&build("dev")?);
     }
     step("format");
     start(&mut cargo(&["fmt", "--all", "--check"]))?;
@@ -40,7 +40,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
             .env("RUSTDOCFLAGS", "-D warnings"),
     )?;
     step("tests");
-    let bin = build(false)?;
+    let bin = build("dev")?;
     openapi(&bin)?;
     start(&mut cargo(&["test", "--workspace", "--locked"]))?;
     step("a plant end to end");
