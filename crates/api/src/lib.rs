@@ -1,8 +1,11 @@
 //! The versioned types of the site's HTTP API, without a server in them.
 //!
-//! Paths begin with [`PREFIX`]. Errors are RFC 9457 problems. Entries travel as
-//! the canonical JSON that was signed; what the server says beside them is a
+//! Paths begin with [`PREFIX`], those of the web console's own with
+//! [`console::PREFIX`]. Errors are RFC 9457 problems. Entries travel as the
+//! canonical JSON that was signed; what the server says beside them is a
 //! convenience that a caller can verify against the ledger.
+
+pub mod console;
 
 use base::{Bytes, Digest, Id, Millis, Refusal, Rule};
 use serde::{Deserialize, Serialize};
@@ -91,6 +94,33 @@ pub struct Explanation {
     /// What admission to the ledger said, for an order that is not logged.
     #[schema(value_type = Option<Object>)]
     pub refusal: Option<Refusal>,
+}
+
+/// An order that is not signed yet, to be explained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderDraft {
+    /// Who would sign it.
+    #[schema(value_type = String)]
+    pub issuer: Id,
+    /// The fingerprint of the key that would sign it.
+    #[schema(value_type = String)]
+    pub key: Digest,
+    /// The order as the entry's body would hold it.
+    #[schema(value_type = Object)]
+    pub order: serde_json::Value,
+    /// Whether an authenticator would verify the person.
+    pub user_verified: bool,
+}
+
+/// One leaf of the ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Logged {
+    /// Its index.
+    pub index: u64,
+    /// The leaf: the entry with its signature, and when the site logged it.
+    #[schema(value_type = Object)]
+    pub leaf: serde_json::Value,
 }
 
 /// A recording's key, sealed to a processor.

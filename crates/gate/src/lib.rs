@@ -10,7 +10,7 @@
 pub mod motion;
 pub mod read;
 
-pub use motion::{MotionRequest, VerifiedOrder};
+pub use motion::{Draft, MotionRequest, VerifiedOrder};
 pub use plant::body::ProgramRef;
 pub use read::{ReadPermit, ReadRequest};
 

@@ -14,9 +14,10 @@ use plant::{
 use policy::{Action, Resource, Role};
 use proof::{
     entry::Leaf,
+    keys::PublicKey,
     log::{Included, WitnessedCheckpoint},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the cell wants to start, and what it knows by itself.
 #[derive(Clone, Debug)]
@@ -138,14 +139,68 @@ pub fn explain(
     let Some(state) = plant.orders.get(&request.order) else {
         return vec![unknown(request)];
     };
+    let mut checks = vec![ledger(plant, request, newest)];
+    checks.extend(rules(plant, request, state, newest, now));
+    checks
+}
+
+/// An order that nobody has signed yet.
+#[derive(Clone, Debug)]
+pub struct Draft<'a> {
+    /// Who would sign it.
+    pub issuer: &'a Id,
+    /// The fingerprint of the key that would sign it.
+    pub key: &'a Digest,
+    /// Whether an authenticator would verify the person; a key file never does.
+    pub user_verified: bool,
+    /// The order.
+    pub order: &'a Order,
+}
+
+/// The rules that a draft would meet as the next entry, logged and asked for now:
+/// those of [`explain`], without the ledger as a whole, which says nothing of a
+/// draft.
+pub fn foresee(
+    plant: &Plant,
+    draft: &Draft<'_>,
+    newest: &WitnessedCheckpoint,
+    now: Millis,
+) -> Vec<Check> {
+    let key = plant.signing_key(draft.issuer, draft.key);
+    let state = OrderState {
+        order: draft.order.clone(),
+        index: plant.size,
+        issuer: draft.issuer.clone(),
+        key: *draft.key,
+        user_verified: draft.user_verified && matches!(key, Some(PublicKey::Passkey(_))),
+        logged_at: now.max(plant.logged_at),
+        status: RunStatus::Pending,
+        ended: None,
+        recordings: BTreeSet::new(),
+    };
+    // The entry's identifier depends on a nonce and a signature that are still to
+    // come; no rule below looks at it.
+    let order = Digest([0; 32]);
+    let request = MotionRequest { cell: &draft.order.cell, order, consumed: false, distrust: None };
+    rules(plant, &request, &state, newest, now)
+}
+
+/// The rules about one order, logged or not.
+fn rules(
+    plant: &Plant,
+    request: &MotionRequest<'_>,
+    state: &OrderState,
+    newest: &WitnessedCheckpoint,
+    now: Millis,
+) -> Vec<Check> {
     let mut checks = vec![
-        ledger(plant, request, newest),
         enrolment(plant, state),
         policy(plant, state),
         target(plant, request, state),
         parameters(plant, state),
         replay(request, state),
         hold(plant, state),
+        window(plant, state),
     ];
     checks.extend(time(plant, state, newest, now));
     checks
@@ -188,11 +243,11 @@ fn inclusion(plant: &Plant, request: &MotionRequest<'_>, proof: &MotionProof<'_>
 /// The key still counts: revocation holds from its index on, for orders that
 /// were signed before, too.
 fn enrolment(plant: &Plant, state: &OrderState) -> Check {
-    let ok = plant.live_key(&state.issuer, &state.key).is_some();
+    let ok = plant.signing_key(&state.issuer, &state.key).is_some();
     let key = state.key.short();
     let found = match ok {
-        true => format!("signed by `{}` with key {key}", state.issuer),
-        false => format!("key {key} of `{}` is revoked or no longer enrolled", state.issuer),
+        true => format!("key {key} of `{}` counts", state.issuer),
+        false => format!("key {key} of `{}` is revoked, or not enrolled to sign", state.issuer),
     };
     Check::new(Rule::Enrolment, ok, found, "an issuer whose key counts now")
 }
@@ -262,6 +317,18 @@ fn hold(plant: &Plant, state: &OrderState) -> Check {
                 format!("`{}` placed a hold at index {}: {}", h.issuer, h.index, h.hold.reason);
             Check::new(Rule::Hold, false, found, accepted).transient()
         }
+    }
+}
+
+/// The admission's own bound on the window, by the time at which the site logs it.
+fn window(plant: &Plant, state: &OrderState) -> Check {
+    match plant.order_window(&state.order, state.logged_at) {
+        Ok(()) => {
+            let (from, to) = (state.order.not_before, state.order.not_after);
+            let accepted = "a window of at most 24 hours that begins within 24 hours";
+            Check::new(Rule::Time, true, format!("it is valid from {from} to {to}"), accepted)
+        }
+        Err((rule, found, accepted)) => Check::new(rule, false, found, accepted),
     }
 }
 

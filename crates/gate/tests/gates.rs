@@ -267,6 +267,114 @@ fn the_ledger_must_be_whole_and_trusted() {
     assert_eq!(rule(motion::decide(plant, &before.request(), &proof, NOW)), Rule::Inclusion);
 }
 
+/// What a draft of `ada`'s would meet, signed with a key by its fingerprint.
+fn foreseen(world: &World, key: &Digest, user_verified: bool, order: &Order) -> Vec<gate::Check> {
+    let (newest, _) = witnessed(ORIGIN, &world.leaves, NOW);
+    let draft = motion::Draft { issuer: &id("ada"), key, user_verified, order };
+    motion::foresee(&world.plant, &draft, &newest, NOW)
+}
+
+fn failing(checks: &[gate::Check]) -> Vec<Rule> {
+    checks.iter().filter(|c| !c.ok).map(|c| c.rule).collect()
+}
+
+#[test]
+fn what_is_foreseen_of_a_draft_is_what_comes() {
+    type Edit = fn(&mut World, &mut Order);
+    let cases: [Edit; 15] = [
+        |_, _| (),
+        |_, o| o.not_before = NOW.plus(MINUTE),
+        |_, o| o.not_after = o.not_before.plus(DAY),
+        |_, o| o.not_after = o.not_before.plus(DAY + 1),
+        |_, o| (o.not_before, o.not_after) = (NOW.plus(DAY + 1), NOW.plus(DAY + 2)),
+        |_, o| (o.not_before, o.not_after) = (Millis(NOW.0 - 2), NOW),
+        |_, o| o.not_after = o.not_before,
+        |_, o| o.cell = id("cell-9"),
+        |_, o| o.cell = id("cell-2"),
+        |_, o| o.program.id = id("weld"),
+        |_, o| o.program.sha256 = base::sha256(b"other"),
+        |_, o| {
+            o.parameters.insert(id("speed"), 9);
+        },
+        |w, _| {
+            w.by("audit", hold(None));
+        },
+        |w, _| {
+            w.change("olga", roles("ada", &[]), &["omar"]);
+        },
+        |w, _| {
+            w.by("olga", revoke("ada", "ada"));
+        },
+    ];
+    for (case, edit) in cases.into_iter().enumerate() {
+        let mut world = World::new();
+        let mut order = world.order();
+        edit(&mut world, &mut order);
+        let foreseen = foreseen(&world, &print("ada"), false, &order);
+        match world.try_by("ada", Body::Order(order.clone())) {
+            Ok(logged) => {
+                let (newest, _) = witnessed(ORIGIN, &world.leaves, NOW);
+                let cell = order.cell;
+                let request =
+                    MotionRequest { cell: &cell, order: logged, consumed: false, distrust: None };
+                let explained = motion::explain(&world.plant, &request, &newest, NOW);
+                let (ledger, rules) = explained.split_first().unwrap();
+                assert!(ledger.ok && ledger.rule == Rule::Inclusion);
+                assert_eq!(rules, foreseen, "case {case}");
+            }
+            Err(refusal) => {
+                let failing = failing(&foreseen);
+                assert!(failing.contains(&refusal.rule), "case {case}: {refusal}: {failing:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_draft_counts_as_verified_by_its_key_and_not_by_its_word() {
+    let mut world = World::new();
+    let mut ada = member("ada", &[Role::Operator]);
+    ada.keys.extend([
+        proof::keys::PublicKey::Passkey(passkey("ada")),
+        invitation("ada.link", NOW.plus(DAY)),
+    ]);
+    let [file, pass, link] = ada.keys.iter().map(|k| k.fingerprint()).collect::<Vec<_>>()[..]
+    else {
+        panic!("three keys")
+    };
+    world.change("olga", Change::Member(ada), &["omar"]);
+    let text = format!(
+        "{}\nforbid (principal, action == Interlock::Action::\"order.place\", resource) unless {{ context.userVerified }};",
+        policy::DEFAULT
+    );
+    world.change("olga", Change::Policy(SetPolicy { text }), &["omar"]);
+    let order = world.order();
+    for (key, verified, expected) in [
+        (pass, true, vec![]),
+        (pass, false, vec![Rule::Policy]),
+        (file, true, vec![Rule::Policy]),
+        (file, false, vec![Rule::Policy]),
+        // An invitation orders nothing, and nobody's key less.
+        (link, true, vec![Rule::Enrolment, Rule::Policy]),
+        (base::sha256(b"none"), true, vec![Rule::Enrolment, Rule::Policy]),
+    ] {
+        assert_eq!(failing(&foreseen(&world, &key, verified, &order)), expected);
+    }
+}
+
+#[test]
+fn a_suspended_reader_reads_nothing() {
+    let mut world = World::new();
+    world.granted();
+    let text = format!(
+        "{}\nforbid (principal, action == Interlock::Action::\"recording.read\", resource);",
+        policy::DEFAULT
+    );
+    reading::decide(&world.plant, &asks("vision", 1, None), NOW).unwrap();
+    world.change("olga", Change::Policy(SetPolicy { text }), &["omar"]);
+    no_read(&world, &asks("vision", 1, None), NOW, Rule::Grant);
+}
+
 fn asks(reader: &str, bytes: u64, grant: Option<Digest>) -> ReadRequest {
     ReadRequest { reader: id(reader), root: "bafy1".into(), cid: "bafyblock".into(), bytes, grant }
 }

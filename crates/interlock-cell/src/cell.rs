@@ -11,17 +11,19 @@
 
 use crate::{
     books::Books,
-    camera, decide,
-    decide::{Local, Next},
+    camera, certificate, decide,
+    decide::{Local, Next, Standing},
     files, follow,
     journal::Act,
+    live::Live,
     outbox::Item,
+    picture::Picture,
     run,
     spool::Spool,
     view::View,
 };
 use anyhow::{Context, bail};
-use base::{Digest, Id, Refusal};
+use base::{Digest, Id, Millis, Refusal};
 use node::{Client, Node, config::CellConfig, fresh_nonce, now};
 use plant::body::{Body, Hold, Outcome, Refused, RunEnded};
 use proof::entry::Entry;
@@ -59,7 +61,7 @@ pub struct Running {
     /// The program.
     pub program: Id,
     /// When the order was used.
-    pub since: base::Millis,
+    pub since: Millis,
     /// Viewpoints photographed so far.
     pub viewpoints: u32,
 }
@@ -93,12 +95,17 @@ pub struct Cell {
     pub changed: watch::Sender<u64>,
     /// Whether the cell shuts down.
     pub closing: watch::Sender<bool>,
+    /// Those who watch the robot.
+    pub live: Live,
+    /// When the cell's own certificate ends.
+    pub certificate_not_after: Millis,
     dir: PathBuf,
     view: RwLock<View>,
     books: Mutex<Books>,
     distrust: Mutex<Option<String>>,
     running: Mutex<Option<Running>>,
     obstacle: Mutex<Option<String>>,
+    picture: Mutex<Option<Picture>>,
     _lock: File,
 }
 
@@ -127,11 +134,14 @@ impl Cell {
             halt: watch::Sender::new(None),
             changed: watch::Sender::new(0),
             closing: watch::Sender::new(false),
+            live: Live::default(),
+            certificate_not_after: certificate::not_after(&node)?,
             view: RwLock::default(),
             books: Mutex::new(Books::open(&dir, now())?),
             distrust: Mutex::new(distrust),
             running: Mutex::default(),
             obstacle: Mutex::default(),
+            picture: Mutex::default(),
             dir,
             node,
             _lock: lock,
@@ -161,6 +171,11 @@ impl Cell {
     /// Why the cell itself cannot start a run, besides the robot.
     pub fn obstacle(&self) -> MutexGuard<'_, Option<String>> {
         locked(&self.obstacle)
+    }
+
+    /// The newest picture of a run.
+    pub fn picture(&self) -> MutexGuard<'_, Option<Picture>> {
+        locked(&self.picture)
     }
 
     /// Why the ledger is distrusted.
@@ -195,25 +210,19 @@ impl Cell {
         let view = self.view();
         let books = self.books();
         let distrust = self.distrust();
-        let state = self.state(&view, &books);
+        let standing = self.standing(&view, &books);
         let known = books.known();
-        look(&view, &Local { cell: &self.id, known, distrust: distrust.as_deref(), state })
+        look(&view, &Local { cell: &self.id, known, distrust: distrust.as_deref(), standing })
     }
 
-    fn state(&self, view: &View, books: &Books) -> Result<(), String> {
-        if *self.closing.borrow() {
-            return Err("the cell shuts down".to_owned());
+    fn standing(&self, view: &View, books: &Books) -> Standing {
+        Standing {
+            closing: *self.closing.borrow(),
+            run: self.running().clone(),
+            hold: view.own_hold(&books.known().holds),
+            obstacle: self.obstacle().clone(),
+            robot: decide::ready(&self.driver.health()).err().map(|why| why.to_string()),
         }
-        if let Some(run) = &*self.running() {
-            return Err(format!("run `{}` is in progress", run.run));
-        }
-        if let Some(reason) = view.own_hold(&books.known().holds) {
-            return Err(format!("the cell holds itself: {reason}"));
-        }
-        if let Some(obstacle) = &*self.obstacle() {
-            return Err(obstacle.clone());
-        }
-        decide::ready(&self.driver.health()).map_err(|e| format!("the robot is not ready: {e}"))
     }
 
     /// Signs a statement of the cell.

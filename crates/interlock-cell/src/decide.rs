@@ -4,7 +4,7 @@
 //! the time come in, a verdict comes out. The rules are the motion gate's; the
 //! cell adds its own state (robot, its own hold) and never weakens one.
 
-use crate::{journal::Known, view::View};
+use crate::{cell::Running, journal::Known, view::View};
 use base::{Digest, Id, Millis, Refusal, Rule};
 use gate::{
     Check, MotionRequest, VerifiedOrder,
@@ -21,8 +21,49 @@ pub struct Local<'a> {
     pub known: &'a Known,
     /// Why the ledger is distrusted.
     pub distrust: Option<&'a str>,
-    /// Why robot or cell cannot start a run now.
-    pub state: Result<(), String>,
+    /// How robot and cell stand.
+    pub standing: Standing,
+}
+
+/// How robot and cell stand, apart from what the ledger says. By default nothing is
+/// in the way.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// Whether the cell shuts down.
+    pub closing: bool,
+    /// The run in progress.
+    pub run: Option<Running>,
+    /// Why the cell holds itself.
+    pub hold: Option<String>,
+    /// Why the cell cannot start a run.
+    pub obstacle: Option<String>,
+    /// Why the robot cannot start a run.
+    pub robot: Option<String>,
+}
+
+impl Standing {
+    /// Whether a run could start now.
+    ///
+    /// # Errors
+    /// What keeps it from starting.
+    pub fn ready(&self) -> Result<(), String> {
+        if self.closing {
+            return Err("the cell shuts down".to_owned());
+        }
+        if let Some(run) = &self.run {
+            return Err(format!("run `{}` is in progress", run.run));
+        }
+        if let Some(why) = &self.hold {
+            return Err(format!("the cell holds itself: {why}"));
+        }
+        if let Some(why) = &self.obstacle {
+            return Err(why.clone());
+        }
+        match &self.robot {
+            Some(why) => Err(format!("the robot is not ready: {why}")),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What comes of one order now.
@@ -103,9 +144,9 @@ pub fn judge(view: &View, local: &Local<'_>, order: Digest, now: Millis) -> Judg
     match motion::decide(plant, &request, &proof, now) {
         Err(shut) if shut.transient => Judgement::Wait(shut.refusal),
         Err(shut) => Judgement::Never(shut.refusal),
-        Ok(verified) => match &local.state {
+        Ok(verified) => match local.standing.ready() {
             Ok(()) => Judgement::Go(verified),
-            Err(why) => waits(Rule::State, why, "a robot and cell that are ready"),
+            Err(why) => waits(Rule::State, &why, "a robot and cell that are ready"),
         },
     }
 }
@@ -119,10 +160,11 @@ fn request<'a>(local: &Local<'a>, order: Digest) -> MotionRequest<'a> {
 pub fn explain(view: &View, local: &Local<'_>, order: Digest, now: Millis) -> Vec<Check> {
     let (Some(plant), Some(newest)) = (&view.plant, &view.newest) else { return Vec::new() };
     let mut checks = motion::explain(plant, &request(local, order), newest, now);
+    let state = local.standing.ready();
     checks.push(Check {
         rule: Rule::State,
-        ok: local.state.is_ok(),
-        found: local.state.clone().err().unwrap_or_else(|| "robot and cell are ready".to_owned()),
+        ok: state.is_ok(),
+        found: state.err().unwrap_or_else(|| "robot and cell are ready".to_owned()),
         accepted: "a robot and cell that are ready".to_owned(),
         transient: true,
     });
@@ -200,7 +242,12 @@ mod tests {
         let order = log.order();
         let cell = id("cell-1");
         let nothing = known(vec![]);
-        let local = || Local { cell: &cell, known: &nothing, distrust: None, state: Ok(()) };
+        let local = || Local {
+            cell: &cell,
+            known: &nothing,
+            distrust: None,
+            standing: Standing::default(),
+        };
         let (view, now) = (log.view(), log.now().plus(2000));
         assert_eq!(outcome(&view, &local(), order, now), "go");
         assert!(matches!(next(&view, &local(), now), Next::Start(_)));
@@ -213,7 +260,8 @@ mod tests {
             matches!(next(&view, &local(), now.plus(90_000)), Next::Refuse(o, _) if o == order)
         );
 
-        let broken = Local { state: Err("no robot".into()), ..local() };
+        let robot = Standing { robot: Some("no robot".into()), ..Standing::default() };
+        let broken = Local { standing: robot, ..local() };
         assert_eq!(outcome(&view, &broken, order, now), "wait state");
         assert!(matches!(next(&view, &broken, now), Next::Idle));
         let forked = Local { distrust: Some("forked"), ..local() };
@@ -245,7 +293,12 @@ mod tests {
             let mut log = Log::new();
             let order = log.order();
             log.state(who, &body);
-            let local = Local { cell: &cell, known: &nothing, distrust: None, state: Ok(()) };
+            let local = Local {
+                cell: &cell,
+                known: &nothing,
+                distrust: None,
+                standing: Standing::default(),
+            };
             assert_eq!(outcome(&log.view(), &local, order, log.now().plus(2000)), expected);
         }
         let mut log = Log::new();
@@ -253,7 +306,8 @@ mod tests {
         for _ in 0..6 {
             log.state("anna", &hold);
         }
-        let local = Local { cell: &cell, known: &nothing, distrust: None, state: Ok(()) };
+        let local =
+            Local { cell: &cell, known: &nothing, distrust: None, standing: Standing::default() };
         let lagging = outcome(&log.view(), &local, order, log.now().plus(2000));
         assert_eq!(lagging, "never freshness");
 
@@ -270,7 +324,8 @@ mod tests {
         let (first, second) = (log.order(), log.order());
         let (cell, none) = (id("cell-1"), known(vec![]));
         let (view, now) = (log.view(), log.now().plus(2000));
-        let local = Local { cell: &cell, known: &none, distrust: None, state: Ok(()) };
+        let local =
+            Local { cell: &cell, known: &none, distrust: None, standing: Standing::default() };
         let Next::Start(order) = next(&view, &local, now) else { panic!("nothing starts") };
         assert_eq!(order.order(), first);
         let done = known(vec![Act::Consumed { order: first }]);

@@ -2,8 +2,8 @@
 //!
 //! A recording travels in four steps, each of which may be repeated: its key,
 //! sealed to the vault's key of the genesis; its ciphertext as a CAR; its signed
-//! checkpoints; its entry. Then its key is destroyed here. A site that does not
-//! answer is tried again; what it refuses for good is set aside with its reason.
+//! checkpoints; its entry. Then its key is destroyed here, and the rest of it is
+//! taken away. A site that does not answer is tried again; what it refuses for good is set aside with its reason.
 
 use crate::{
     cell::Cell,
@@ -145,7 +145,11 @@ async fn recording(cell: &Arc<Cell>, parcel: &Parcel) -> Result<(), Trouble> {
     put(cell, &format!("{base}/checkpoints"), "application/jsonl", log.into()).await?;
 
     cell.client.submit(&parcel.entry).await?;
-    cell.spool.forget(&claim.recording).map_err(later)
+    tokio::task::block_in_place(|| {
+        cell.spool.forget(&claim.recording).map_err(later)?;
+        cell.spool.tidy();
+        Ok(())
+    })
 }
 
 async fn put(cell: &Cell, path: &str, kind: &str, body: Body) -> Result<(), Trouble> {

@@ -12,6 +12,7 @@
 
 use crate::{files::sync_parent, outbox::Item};
 use base::{Digest, Millis, sha256};
+use plant::body::Outcome;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -91,6 +92,27 @@ pub enum JournalError {
     },
 }
 
+/// How the newest run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LastRun {
+    /// The order's entry.
+    pub order: Digest,
+    /// How it ended, when its end was stated.
+    pub outcome: Option<Outcome>,
+    /// When the cell wrote its end down.
+    pub ended_at: Millis,
+}
+
+impl LastRun {
+    fn of(order: Digest, items: &[Item], ended_at: Millis) -> Self {
+        let stated = |item: &Item| {
+            let end = item.entry().statement.body.get("run-ended")?;
+            serde_json::from_value(end.get("outcome")?.clone()).ok()
+        };
+        Self { order, outcome: items.iter().find_map(stated), ended_at }
+    }
+}
+
 /// What the lines say together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Known {
@@ -100,12 +122,17 @@ pub struct Known {
     pub refused: BTreeSet<Digest>,
     /// Holds that the cell placed, by entry.
     pub holds: BTreeMap<Digest, String>,
+    /// The newest run that is over.
+    pub last_run: Option<LastRun>,
     /// What may not stand in the outbox yet.
     pub unqueued: Vec<Item>,
 }
 
 impl Known {
     fn take(&mut self, line: Line) {
+        if let Act::Ended { order } = line.act {
+            self.last_run = Some(LastRun::of(order, &line.items, line.at));
+        }
         self.unqueued.extend(line.items);
         match line.act {
             Act::Consumed { order } => {
@@ -253,6 +280,8 @@ mod tests {
         let known = journal.known();
         assert_eq!(known.unfinished().collect::<Vec<_>>(), [&order(3)]);
         assert!(known.is_consumed(&order(1)) && known.refused.contains(&order(2)));
+        let last = LastRun { order: order(1), outcome: None, ended_at: Millis(3) };
+        assert_eq!(known.last_run, Some(last));
         assert!(known.unqueued.is_empty());
     }
 

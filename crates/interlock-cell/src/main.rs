@@ -7,6 +7,7 @@
 mod books;
 mod camera;
 mod cell;
+mod certificate;
 mod decide;
 mod deliver;
 mod files;
@@ -14,11 +15,16 @@ mod files;
 mod fixture;
 mod follow;
 mod journal;
+mod limits;
+mod live;
 mod outbox;
+mod picture;
 mod run;
+mod speed;
 mod spool;
 mod status;
 mod tapes;
+mod verdict;
 mod view;
 mod watch;
 
@@ -137,6 +143,7 @@ async fn run(dir: PathBuf) -> anyhow::Result<()> {
         });
     }
     tasks.spawn(follow::follow(cell.clone()));
+    tasks.spawn(live::feed(cell.clone()));
     tasks.spawn(watch::watch(cell.clone()));
     tasks.spawn(deliver::deliver(cell.clone()));
     tasks.spawn(cell::work(cell.clone()));

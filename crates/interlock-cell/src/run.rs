@@ -12,6 +12,7 @@ use crate::{
     cell::{Cell, Running, host_ns},
     journal::Act,
     outbox::{Item, Parcel},
+    picture::Picture,
     spool::Label,
     tapes::{CameraTape, Reel, StateTape},
 };
@@ -96,6 +97,7 @@ pub async fn carry_out(cell: &Arc<Cell>, order: VerifiedOrder) -> anyhow::Result
     cell.record(Act::Ended { order: id }, items)?;
     *cell.running() = None;
     cell.notify();
+    tokio::task::block_in_place(|| cell.spool.tidy());
     Ok(())
 }
 
@@ -127,7 +129,7 @@ fn open(cell: &Cell, order: &Digest, run: &Id) -> anyhow::Result<Tapes> {
 
 /// Moves the robot and follows it to the run's last event.
 async fn drive(cell: &Arc<Cell>, order: VerifiedOrder, tapes: &Tapes, seq: u64) -> End {
-    let (part, mut viewpoints) = (order.part().clone(), 0);
+    let (id, part, mut viewpoints) = (order.order(), order.part().clone(), 0);
     // A stop counts from the moment the cell decided: before the start it prevents
     // it, and during the start it cancels it, which leaves no program behind.
     let mut halted = cell.halt.subscribe();
@@ -164,8 +166,8 @@ async fn drive(cell: &Arc<Cell>, order: VerifiedOrder, tapes: &Tapes, seq: u64) 
         match event {
             Some(Event::Started) => {}
             Some(Event::Viewpoint { index, sample }) => {
-                let shot = Shot { part: &part, seq, index, sample: &sample };
-                match photograph(tapes, &shot).await {
+                let shot = Shot { order: id, part: &part, seq, index, sample: &sample };
+                match photograph(cell, tapes, &shot).await {
                     Ok(()) => {
                         viewpoints += 1;
                         cell.running().iter_mut().for_each(|run| run.viewpoints = viewpoints);
@@ -213,13 +215,14 @@ async fn acknowledge(motion: &mut dyn Motion, viewpoint: u32) {
 }
 
 struct Shot<'a> {
+    order: Digest,
     part: &'a Id,
     seq: u64,
     index: u32,
     sample: &'a Sample,
 }
 
-async fn photograph(tapes: &Tapes, shot: &Shot<'_>) -> anyhow::Result<()> {
+async fn photograph(cell: &Cell, tapes: &Tapes, shot: &Shot<'_>) -> anyhow::Result<()> {
     let (camera, part) = (tapes.camera.clone(), shot.part.clone());
     let (viewpoint, pose, seq) = (shot.index, shot.sample.tcp_pose, shot.seq);
     let image = tokio::task::spawn_blocking(move || {
@@ -227,6 +230,8 @@ async fn photograph(tapes: &Tapes, shot: &Shot<'_>) -> anyhow::Result<()> {
         let host_ns = host_ns();
         camera.capture(&CaptureRequest { part: &part, viewpoint, pose, seq, host_ns })
     });
+    let image = image.await??;
+    let picture = Picture::of(shot.order, viewpoint, &image);
     let message = ImageMessage {
         camera: tapes.camera_name.clone(),
         part: shot.part.clone(),
@@ -234,9 +239,12 @@ async fn photograph(tapes: &Tapes, shot: &Shot<'_>) -> anyhow::Result<()> {
         pose,
         seq,
         controller_ns: (shot.sample.controller_time * 1e9) as u64,
-        image: image.await??,
+        image,
     };
-    tapes.pictures.write(message).await
+    tapes.pictures.write(message).await?;
+    // Only what is on record is shown.
+    *cell.picture() = Some(picture);
+    Ok(())
 }
 
 /// What the robot's last event means for the run.

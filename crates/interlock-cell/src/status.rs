@@ -2,27 +2,37 @@
 //!
 //! `POST /stop` needs no proof, only a certificate of the plant's own people and
 //! machines: an outside processor may not stop its robots. It is a command to the
-//! controller, not a safety function. `/livez` and `/readyz` need no certificate.
+//! controller, not a safety function. `/live` and `/view` show the robot at work to
+//! whom the policy in force allows `run.watch`. `/livez` and `/readyz` need no
+//! certificate.
 
 use crate::{
     cell::Cell,
-    decide::{self, Judgement},
+    decide::{self, Judgement, Local},
+    live::{self, word},
+    picture, verdict,
+    view::View,
 };
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
     http::{StatusCode, header::CONTENT_TYPE},
     response::IntoResponse,
     routing::{get, post},
 };
-use base::{Refusal, Rule};
+use base::{Id, Refusal, Rule};
+use bytes::Bytes;
 use node::now;
 use plant::body::Outcome;
 use policy::Role;
 use robot::Link;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{fmt::Write, sync::Arc};
 use transport::{Peer, Problem};
+
+/// The most bytes of a stop's body.
+const MAX_STOP_BYTES: usize = 1024;
 
 /// The cell's own HTTP API.
 pub fn router(cell: Arc<Cell>) -> Router {
@@ -31,18 +41,31 @@ pub fn router(cell: Arc<Cell>) -> Router {
         .route("/readyz", get(ready))
         .route("/status", get(async |_: Peer, State(cell): State<Arc<Cell>>| Json(status(&cell))))
         .route("/metrics", get(metrics))
-        .route("/stop", post(stop))
+        .route("/live", get(live::live))
+        .route("/view", get(picture::view))
+        .route("/stop", post(stop).layer(DefaultBodyLimit::max(MAX_STOP_BYTES)))
         .with_state(cell)
 }
 
 async fn ready(State(cell): State<Arc<Cell>>) -> Result<&'static str, Problem> {
-    match cell.look(|_, local| local.state.clone()) {
+    match cell.look(|_, local| local.standing.ready()) {
         Ok(()) => Ok("ready\n"),
         Err(why) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)),
     }
 }
 
-async fn stop(peer: Peer, State(cell): State<Arc<Cell>>) -> Result<Json<Value>, Problem> {
+/// What may come with a stop: the person for whom the site asks.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OnBehalf {
+    r#for: Id,
+}
+
+async fn stop(
+    peer: Peer,
+    State(cell): State<Arc<Cell>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, Problem> {
     let outsider = {
         let view = cell.view();
         view.plant.as_ref().is_some_and(|p| p.has_role(&peer.member, Role::Processor))
@@ -56,9 +79,15 @@ async fn stop(peer: Peer, State(cell): State<Arc<Cell>>) -> Result<Json<Value>, 
             accepted: "a stop by a member of the plant".into(),
         }));
     }
-    let reason = format!("`{}` stopped it", peer.member);
+    // A robot is stopped whatever is wrong with the words around it.
+    let person = body.ok().and_then(|body| serde_json::from_slice::<OnBehalf>(&body).ok());
+    let person = person.map(|named| named.r#for);
+    let reason = match &person {
+        Some(person) => format!("`{}` stopped it for `{person}`", peer.member),
+        None => format!("`{}` stopped it", peer.member),
+    };
     match cell.stop(Outcome::Stopped, &reason).await {
-        Ok(()) => Ok(Json(json!({ "stopped": true, "by": peer.member }))),
+        Ok(()) => Ok(Json(json!({ "stopped": true, "by": peer.member, "for": person }))),
         Err(error) => Err(Problem::new(StatusCode::BAD_GATEWAY, format!("{error:#}"))),
     }
 }
@@ -84,10 +113,15 @@ pub fn status(cell: &Cell) -> Value {
                 })
             })
             .collect();
-        let newest = view.newest.as_ref();
+        let (newest, state) = (view.newest.as_ref(), local.standing.ready());
         json!({
-            "ready": local.state.is_ok(),
-            "waiting_for": local.state.as_ref().err(),
+            "ready": state.is_ok(),
+            "waiting_for": state.err(),
+            "verdict": verdict::verdict(view, local, now),
+            "reasons": verdict::reasons(view, local, now),
+            "programs": programs(view, local),
+            "last_run": last_run(view, local),
+            "run": local.standing.run,
             "orders": orders,
             "ledger": {
                 "size": newest.map(|c| c.size()),
@@ -108,14 +142,37 @@ pub fn status(cell: &Cell) -> Value {
         "cell": cell.id,
         "site": cell.node.anchors.site,
         "now": now,
+        "software": env!("CARGO_PKG_VERSION"),
+        "certificate_not_after": cell.certificate_not_after,
         "robot": robot(cell),
-        "run": *cell.running(),
         "outbox": { "length": waiting.len(), "waiting": waiting, "refused": refused },
     });
     if let (Value::Object(status), Value::Object(rest)) = (&mut status, rest) {
         status.extend(rest);
     }
     status
+}
+
+/// The programs that are approved for this cell.
+fn programs(view: &View, local: &Local<'_>) -> Vec<Value> {
+    let programs = view.plant.iter().flat_map(|plant| plant.programs.values());
+    programs
+        .filter(|program| program.cells.contains(local.cell))
+        .map(|p| json!({ "id": p.id, "sha256": p.sha256, "title": p.title }))
+        .collect()
+}
+
+/// The newest run that is over, by the cell's own journal; the part is the ledger's.
+fn last_run(view: &View, local: &Local<'_>) -> Option<Value> {
+    let last = local.known.last_run.as_ref()?;
+    let order = view.plant.as_ref().and_then(|plant| plant.orders.get(&last.order));
+    let stated = || order.and_then(|o| o.ended.as_ref()).map(|ended| ended.outcome);
+    Some(json!({
+        "order": last.order,
+        "part": order.map(|o| &o.order.part),
+        "outcome": last.outcome.or_else(stated),
+        "ended_at": last.ended_at,
+    }))
 }
 
 fn robot(cell: &Cell) -> Value {
@@ -135,9 +192,9 @@ fn robot(cell: &Cell) -> Value {
         "name": cell.config.robot.name,
         "link": link,
         "run_active": health.run_active,
-        "mode": sample.map(|s| s.robot_mode),
-        "safety": sample.map(|s| s.safety),
-        "runtime": sample.map(|s| s.runtime),
+        "mode": sample.map(|s| word(&s.robot_mode)),
+        "safety": sample.map(|s| word(&s.safety)),
+        "runtime": sample.map(|s| word(&s.runtime)),
         "joints": sample.map(|s| s.q),
         "tcp_pose": sample.map(|s| s.tcp_pose),
         "tcp_force": sample.map(|s| s.tcp_force),
@@ -149,7 +206,7 @@ async fn metrics(_: Peer, State(cell): State<Arc<Cell>>) -> impl IntoResponse {
     let (ready, open, size, age, distrust) = cell.look(|view, local| {
         let size = view.newest.as_ref().map_or(0, |c| c.size());
         let open = decide::open(view, local).len() as u64;
-        (local.state.is_ok(), open, size, view.age(now), local.distrust.is_some())
+        (local.standing.ready().is_ok(), open, size, view.age(now), local.distrust.is_some())
     });
     let (waiting, refused) = {
         let books = cell.books();

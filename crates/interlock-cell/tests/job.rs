@@ -6,23 +6,20 @@
 
 mod common;
 
-use base::{Rule, to_canonical};
-use capture::{Images, States, read_checkpoints};
-use common::{Plant, id, words};
+use base::Rule;
+use capture::{Images, States};
+use common::{
+    Plant, id,
+    recording::{open, run},
+    words,
+};
 use node::now;
 use plant::{
     Body, RunStatus,
     body::{Hold, Outcome},
 };
-use proof::recording::{SignedManifest, verify_chain};
 use reqwest::Method;
-use std::io::Read;
 use testkit::ursim::Command;
-use vault::{
-    Cid, dag,
-    grant_key::{WrappedKey, unwrap},
-    seal::OpeningReader,
-};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_moves_the_robot_once_and_its_recordings_verify() {
@@ -61,54 +58,7 @@ async fn an_order_moves_the_robot_once_and_its_recordings_verify() {
     let (code, metrics) = plant.ask("otto", Method::GET, "/metrics").await;
     assert_eq!(code, 200);
     assert!(metrics.contains("interlock_cell_outbox_length 0"), "{metrics}");
-}
-
-/// Opens a delivered recording as the vault does: chain, key and ciphertext.
-fn open(plant: &Plant, recording: &str) -> Vec<u8> {
-    let inside = plant.site.inside();
-    let of = |d: &&api::Delivery| d.manifest["claim"]["recording"] == recording;
-    let delivery = inside.keys.values().find(of).expect("its key was delivered");
-    let manifest = to_canonical(&delivery.manifest).unwrap();
-    let signed = SignedManifest::from_bytes(&manifest).unwrap();
-    let public = proof::keys::Signer::public(&*plant.node("cell-1").signer);
-    let claim = signed.verify(&public).unwrap().clone();
-    let root: Cid = claim.root_cid.parse().unwrap();
-    let store = &plant.site.store;
-    let mut leaves = Vec::new();
-    let mut ciphertext = Vec::new();
-    let load = |cid: &Cid| Ok::<_, std::io::Error>(store.get(cid).unwrap().unwrap());
-    dag::walk(&root, None, load, |visit| {
-        if visit.leaf {
-            leaves.push(visit.cid.to_bytes());
-            ciphertext.extend(store.get(&visit.cid).unwrap().unwrap());
-        }
-        Ok(())
-    })
-    .unwrap();
-    let chain = read_checkpoints(&inside.checkpoints[&claim.root_cid][..]).unwrap();
-    let verified = verify_chain(&chain, &public, &leaves).unwrap();
-    claim.matches(verified.last(), &verified.digest()).unwrap();
-    assert_eq!(claim.ciphertext_bytes, ciphertext.len() as u64);
-
-    let secret = plant.node("site").seal_key().unwrap();
-    let wrapped =
-        WrappedKey { enc: delivery.key.enc.clone(), ciphertext: delivery.key.ciphertext.clone() };
-    let aad = claim.root_cid.as_bytes();
-    let key = unwrap(&secret, recording.as_bytes(), aad, &wrapped).unwrap();
-    assert_eq!(key.commitment().0, claim.sealing.key_commitment);
-    let source = std::io::Cursor::new(ciphertext);
-    let mut plain = Vec::new();
-    let source = vault::seal::SliceSource(source.get_ref());
-    OpeningReader::new(&key, recording.as_bytes(), source)
-        .unwrap()
-        .read_to_end(&mut plain)
-        .unwrap();
-    assert_eq!(plain.len() as u64, claim.plaintext_bytes);
-    plain
-}
-
-fn run(order: &base::Digest) -> String {
-    order.to_string().chars().take(16).collect()
+    plant.until("what was delivered has left the cell", |p| p.spooled().is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,7 +182,20 @@ async fn anyone_may_stop_and_motion_without_an_order_is_held() {
     let (code, answer) = plant.ask("otto", Method::POST, "/stop").await;
     assert_eq!(code, 200, "{answer}");
     let ended = plant.ended(&order, Outcome::Stopped, 2).await;
-    assert!(ended.reason.contains("otto"), "{}", ended.reason);
+    assert_eq!(ended.reason, "`otto` stopped it");
+
+    let order = plant.order("part-1", 6);
+    plant.until("the robot moves again", |p| p.robot.motions().starts == 2).await;
+    let answer = plant.send("site", Method::POST, "/stop", r#"{"for":"anna"}"#).await;
+    let answer: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    assert_eq!((&answer["stopped"], &answer["for"]), (&true.into(), &"anna".into()));
+    let ended = plant.ended(&order, Outcome::Stopped, 2).await;
+    assert_eq!(ended.reason, "`site` stopped it for `anna`");
+    // A stop is never refused for its words.
+    for body in [r#"{"for":"Anna!"}"#.to_owned(), "{".to_owned(), "x".repeat(5000)] {
+        let answer = plant.send("site", Method::POST, "/stop", body).await;
+        assert_eq!(answer.status(), 200);
+    }
 
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     plant.robot.command(Command::Jog { joint: 0, speed: 0.2, seconds: 2.0 });

@@ -57,6 +57,9 @@ pub struct Config {
     /// Settings of a cell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cell: Option<CellConfig>,
+    /// The web console of the site's server. Absent: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<ConsoleConfig>,
 }
 
 /// Settings of the site's server.
@@ -69,10 +72,51 @@ pub struct ServerConfig {
     /// below the plant's freshness bound, or the cells stop; default 2000.
     #[serde(default = "default_refresh")]
     pub refresh_ms: u64,
+    /// The cells that the console shows and stops.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cells: Vec<CellAddress>,
 }
 
 fn default_refresh() -> u64 {
     2000
+}
+
+/// Where a cell listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CellAddress {
+    /// Its member name, which its certificate must carry.
+    pub member: Id,
+    /// `https://host:port`.
+    pub url: String,
+}
+
+/// Settings of the web console.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsoleConfig {
+    /// Where the console listens.
+    pub listen: SocketAddr,
+    /// What people type, and what passkeys are bound to: `https://host[:port]`, or
+    /// `http://localhost[:port]` on the machine itself.
+    pub origin: String,
+    /// Whether passports and the keys that verify them are served to anybody.
+    #[serde(default)]
+    pub public_passports: bool,
+    /// A session without a request ends after so many minutes; default 15.
+    #[serde(default = "default_idle")]
+    pub idle_minutes: u32,
+    /// Every session ends after so many hours; default 8.
+    #[serde(default = "default_session")]
+    pub session_hours: u32,
+}
+
+fn default_idle() -> u32 {
+    15
+}
+
+fn default_session() -> u32 {
+    8
 }
 
 /// Where a witness listens.

@@ -4,7 +4,8 @@
 //! which belongs offline once the folders are handed out.
 
 use crate::{
-    config::{Anchors, Config, Node, NodeError, ServerConfig},
+    config::{Anchors, CellAddress, Config, ConsoleConfig, Node, NodeError, ServerConfig},
+    invite::{self, Invitation},
     sources::{fresh_nonce, fresh_seed},
 };
 use base::{Bytes, Digest, Id, Millis};
@@ -16,7 +17,7 @@ use proof::{
 };
 use serde::Serialize;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -56,6 +57,8 @@ pub struct Blueprint {
     pub freshness_ms: u64,
     /// Certificates are valid for so many days.
     pub days: u32,
+    /// The site's web console; each person then gets an invitation to it.
+    pub console: Option<ConsoleConfig>,
 }
 
 /// Why a plant was not made.
@@ -88,6 +91,19 @@ pub fn folder(plant: &Path, member: &Id) -> PathBuf {
     plant.join(member.as_str())
 }
 
+/// Where a person's one-time link lies.
+pub fn link_file(plant: &Path, member: &Id) -> PathBuf {
+    folder(plant, member).join("enrol-link.txt")
+}
+
+impl NewMember {
+    /// Whether it is one of the plant's people, not a machine or an outside processor.
+    pub fn is_person(&self) -> bool {
+        let machine = [Role::Cell, Role::Site, Role::Processor];
+        !self.roles.is_empty() && machine.iter().all(|role| !self.roles.contains(role))
+    }
+}
+
 /// Makes the folders of a new plant under `dir` and returns its anchors.
 ///
 /// # Errors
@@ -110,6 +126,7 @@ pub fn init(dir: &Path, blueprint: &Blueprint, now: Millis) -> Result<Anchors, I
             return Err(InitError::Blueprint(format!("the site `{}` has no address", server.id)));
         }
     };
+    let console_host = console_host(blueprint)?;
     let authority = Authority::new(&blueprint.site, Validity::days(now, blueprint.days))
         .map_err(|e| InitError::Keys(e.to_string()))?;
     let ca = dir.join("ca");
@@ -128,6 +145,7 @@ pub fn init(dir: &Path, blueprint: &Blueprint, now: Millis) -> Result<Anchors, I
             .map_err(|e| InitError::Blueprint(e.to_string()))?;
         witness_keys.push(key);
     }
+    let invited = invitations(blueprint, now)?;
     let mut members = Vec::new();
     let mut vault = None;
     for member in &blueprint.members {
@@ -140,7 +158,9 @@ pub fn init(dir: &Path, blueprint: &Blueprint, now: Millis) -> Result<Anchors, I
         }
         members.push(Member {
             id: member.id.clone(),
-            keys: vec![PublicKey::of(&signer)],
+            keys: std::iter::once(PublicKey::of(&signer))
+                .chain(invited.get(&member.id).map(|invitation| invitation.key().clone()))
+                .collect(),
             name: member.name.clone(),
             roles: member.roles.clone(),
             seal: if member.roles.contains(&Role::Processor) { seal } else { None },
@@ -174,11 +194,15 @@ pub fn init(dir: &Path, blueprint: &Blueprint, now: Millis) -> Result<Anchors, I
             site_member: server.id.clone(),
             listen: member.listen,
             server: (member.id == server.id).then(|| server_config(blueprint)),
+            console: blueprint.console.clone().filter(|_| member.id == server.id),
             cell: member.cell.clone(),
         };
         let text = toml::to_string(&config).map_err(|e| InitError::Blueprint(e.to_string()))?;
         put(&home.join("interlock.toml"), text.as_bytes())?;
-        let hosts: Vec<String> = member.listen.map(|a| a.ip().to_string()).into_iter().collect();
+        let mut hosts: Vec<String> =
+            member.listen.map(|a| a.ip().to_string()).into_iter().collect();
+        // Browsers reach the site by name, with the certificate of its machine.
+        hosts.extend(console_host.clone().filter(|_| member.id == server.id));
         let issued = authority
             .issue(&member.id, &hosts, Validity::days(now, blueprint.days))
             .map_err(|e| InitError::Keys(e.to_string()))?;
@@ -203,8 +227,55 @@ pub fn init(dir: &Path, blueprint: &Blueprint, now: Millis) -> Result<Anchors, I
     }
     let bytes = entry.bytes().map_err(|e| InitError::Blueprint(e.to_string()))?;
     put(&folder(dir, &server.id).join("genesis.json"), &bytes)?;
+    write_links(dir, blueprint, &invited, &anchors)?;
     put(&dir.join("anchors.json"), &json(&anchors)?)?;
     Ok(anchors)
+}
+
+/// The host of the console's origin, when there is a console.
+fn console_host(blueprint: &Blueprint) -> Result<Option<String>, InitError> {
+    let Some(console) = &blueprint.console else {
+        return Ok(None);
+    };
+    let origin = &console.origin;
+    let host = proof::keys::origin_host(origin).ok_or_else(|| {
+        let reason = format!(
+            "console origin `{origin}`: https://HOST[:PORT] or http://localhost[:PORT] is expected"
+        );
+        InitError::Blueprint(reason)
+    })?;
+    Ok(Some(host.to_owned()))
+}
+
+/// An invitation for each person, when there is a console to accept it at.
+fn invitations(blueprint: &Blueprint, now: Millis) -> Result<BTreeMap<Id, Invitation>, InitError> {
+    let people = blueprint.members.iter().filter(|m| blueprint.console.is_some() && m.is_person());
+    let invite = |member: &NewMember| {
+        let invitation = Invitation::new(now.plus(invite::MAX_VALID_MS));
+        Ok((member.id.clone(), invitation.map_err(|e| InitError::Keys(e.to_string()))?))
+    };
+    people.map(invite).collect()
+}
+
+fn write_links(
+    dir: &Path,
+    blueprint: &Blueprint,
+    invited: &BTreeMap<Id, Invitation>,
+    anchors: &Anchors,
+) -> Result<(), InitError> {
+    let Some(console) = &blueprint.console else {
+        return Ok(());
+    };
+    let digest =
+        invite::anchors_digest(anchors).map_err(|e| InitError::Blueprint(e.to_string()))?;
+    for (member, invitation) in invited {
+        let link = invitation.link(&console.origin, member, &digest);
+        let path = link_file(dir, member);
+        let text = zeroize::Zeroizing::new(format!("{}\n", link.as_str()));
+        write_secret(&path, text.as_bytes())
+            .map_err(|e| InitError::File { path, reason: e.to_string() })?;
+    }
+    Ok(())
 }
 
 fn origin(blueprint: &Blueprint) -> String {
@@ -225,7 +296,15 @@ fn server_config(blueprint: &Blueprint) -> ServerConfig {
             Some(crate::config::WitnessAddress { member: w.id.clone(), url })
         })
         .collect();
-    ServerConfig { witnesses, refresh_ms: blueprint.freshness_ms / 5 }
+    let cells = blueprint
+        .members
+        .iter()
+        .filter(|m| m.roles.contains(&Role::Cell))
+        .filter_map(|m| {
+            Some(CellAddress { member: m.id.clone(), url: format!("https://{}", m.listen?) })
+        })
+        .collect();
+    ServerConfig { witnesses, refresh_ms: blueprint.freshness_ms / 5, cells }
 }
 
 fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, InitError> {

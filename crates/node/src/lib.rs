@@ -9,6 +9,7 @@ pub mod client;
 pub mod config;
 pub mod granted;
 pub mod init;
+pub mod invite;
 mod sources;
 
 pub use client::{Client, ClientError};

@@ -83,11 +83,32 @@ pub fn excerpt_for<'a>(report: &Digest, leaves: impl Iterator<Item = (u64, &'a L
     links.iter().filter(|(_, link)| belongs(link)).map(|(index, _)| *index).collect()
 }
 
+/// Whether a leaf is one of those that a grant rests on, beside the rules: one of
+/// the `orders` with its run, one of the recordings (`roots`), the grant or its end.
+pub fn rests_on(
+    leaf: &Leaf,
+    grant: &Digest,
+    orders: &BTreeSet<Digest>,
+    roots: &BTreeSet<String>,
+) -> bool {
+    match link(leaf) {
+        Some(Link::Rule) => true,
+        Some(Link::Order(id) | Link::Run(id)) => orders.contains(&id),
+        Some(Link::Recording { root, .. }) => roots.contains(&root),
+        Some(Link::Grant { id, .. } | Link::GrantEnd(id)) => id == *grant,
+        Some(Link::Read(_) | Link::KeyEnd(_) | Link::Report(_)) | None => false,
+    }
+}
+
 fn link(leaf: &Leaf) -> Option<Link> {
     let id = || leaf.entry.id().ok();
     let body: Body = serde_json::from_value(leaf.entry.statement.body.clone()).ok()?;
     Some(match body {
-        Body::Genesis(_) | Body::Propose(_) | Body::Approve(_) | Body::RevokeKey(_) => Link::Rule,
+        Body::Genesis(_)
+        | Body::Propose(_)
+        | Body::Approve(_)
+        | Body::Accept(_)
+        | Body::RevokeKey(_) => Link::Rule,
         Body::Order(_) => Link::Order(id()?),
         Body::RunStarted(started) => Link::Run(started.order),
         Body::RunEnded(ended) => Link::Run(ended.order),

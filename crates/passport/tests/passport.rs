@@ -5,10 +5,13 @@ mod common;
 
 use base::{Bytes, sha256};
 use common::*;
-use passport::{Anchors, Broken, Draft, Form, Overall, Verified, issue, verify, verify_file};
+use passport::{
+    Anchors, Broken, Draft, Form, Overall, Verified, issue, rests_on, verify, verify_file,
+};
 use plant::{Body, body::*};
 use proof::{
-    keys::{PublicKey, Signer},
+    entry::{Entry, Leaf, Statement, VERSION},
+    keys::{Invitation, Passkey, PublicKey, Signer},
     recording::Signed,
 };
 
@@ -21,6 +24,67 @@ fn passport() -> (World, Verified) {
 /// Issues a tampered draft and gives what broke.
 fn broken(draft: Draft) -> String {
     issue(draft, &*key("site")).unwrap_err().to_string()
+}
+
+/// Invites `eva` by a link and has her accept it; the invitation's key and the entry.
+fn accepted(world: &mut World) -> base::Digest {
+    let link = key("eva.link");
+    let ed25519 = Bytes(link.public().to_vec());
+    let invitation =
+        PublicKey::Invitation(Invitation { ed25519, not_after: world.now.plus(86_400_000) });
+    let eva = Member {
+        id: id("eva"),
+        keys: vec![invitation.clone()],
+        name: "Eva".into(),
+        roles: [policy::Role::Operator].into(),
+        seal: None,
+    };
+    world.change("olga", Change::Member(eva));
+    let passkey = Passkey {
+        credential: Bytes(vec![1]),
+        es256: Bytes([&[4][..], &[7; 64]].concat()),
+        rp_id: "plant.example".into(),
+        origin: "https://plant.example".into(),
+    };
+    let statement = Statement {
+        at: world.now,
+        body: serde_json::to_value(Body::Accept(Accept { passkey, seal: None })).unwrap(),
+        issuer: id("eva"),
+        key: invitation.fingerprint(),
+        nonce: Bytes(vec![200; 16]),
+        site: id("plant"),
+        v: VERSION.into(),
+    };
+    let entry = Entry::sign(statement, &*link).unwrap();
+    let leaf = Leaf { entry, logged_at: world.now.plus(7) };
+    let id = world.plant.append(&leaf.bytes().unwrap()).unwrap();
+    world.leaves.push(leaf);
+    id
+}
+
+#[test]
+fn who_enrolled_is_among_the_rules_that_a_reader_folds() {
+    let mut world = World::new();
+    let accepted = accepted(&mut world);
+    let scan = world.scan("spindle-7", &[Verdict::Enrolled]);
+    let index = world.plant.index_of(&accepted).unwrap();
+    let draft = world.draft(&scan.report);
+    assert!(draft.entries.iter().any(|e| e.index == index));
+    issue(draft, &*key("site")).unwrap();
+
+    let (other, _) = world.run("spindle-8");
+    let (orders, roots) = ([scan.order].into(), scan.roots.iter().cloned().collect());
+    let rests = |leaf: &&Leaf| rests_on(leaf, &scan.grant, &orders, &roots);
+    let words: Vec<String> = world
+        .leaves
+        .iter()
+        .filter(rests)
+        .flat_map(|leaf| leaf.entry.statement.body.as_object().unwrap().keys().cloned())
+        .collect();
+    let rules = ["genesis", "propose", "approve", "propose", "approve", "propose", "approve"];
+    let run = ["accept", "order", "run-started", "run-ended", "recording", "recording", "grant"];
+    assert_eq!(words, [rules, run].concat());
+    assert!(world.plant.orders.contains_key(&other), "another run is left out");
 }
 
 fn edited(edit: impl FnOnce(&mut Draft)) -> String {

@@ -2,12 +2,15 @@
 
 use crate::{
     body::{Body, Genesis, Hold},
-    data, rules,
+    data, keys, rules,
     state::{MemberState, Plant},
 };
 use base::{Digest, Id, Millis, Refusal, Rule, to_canonical};
 use policy::{Action, Policy, Resource, Role};
-use proof::entry::{Leaf, VerifiedEntry};
+use proof::{
+    entry::{Leaf, VerifiedEntry},
+    keys::PublicKey,
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// How old a person's statement may be when it is logged. Machines may be
@@ -137,6 +140,7 @@ impl Plant {
             format!("key {} counts no longer", statement.key.short()),
             "a key that is enrolled and not revoked",
         )?;
+        keys::signer(&asked, entry.key(), &body)?;
         self.admit_time(&asked, statement.at)?;
         let nonce = (statement.issuer.clone(), body.cell().cloned(), statement.nonce.clone());
         asked.need(
@@ -179,6 +183,7 @@ impl Plant {
             }
             Body::Propose(change) => rules::propose(asked, change),
             Body::Approve(approve) => rules::approve(asked, approve),
+            Body::Accept(accept) => keys::accept(asked, accept),
             Body::RevokeKey(revoke) => rules::revoke_key(asked, revoke),
             Body::Order(order) => rules::order(asked, order),
             Body::RunStarted(started) => rules::run_started(asked, started),
@@ -222,6 +227,7 @@ fn describe(body: &Body) -> String {
         }
         Body::Propose(change) => format!("a change of {}", change.kind()),
         Body::Approve(a) => format!("approval of proposal {}", a.proposal.short()),
+        Body::Accept(_) => "the acceptance of an invitation".into(),
         Body::Grant(g) => format!("a grant to `{}`", g.processor),
         Body::Read(r) => format!("a read of `{}`", r.cid),
         other => format!("an entry `{}`", other.word()),
@@ -245,13 +251,14 @@ pub(crate) fn genesis(leaf: &Leaf) -> Result<Plant, Refusal> {
     };
     let policy = Policy::parse(&anchors.policy)
         .map_err(|e| refuse(Rule::Policy, e.to_string(), "a valid policy text"))?;
-    check_members(&anchors).map_err(|reason| {
+    check_members(&anchors, statement.at).map_err(|reason| {
         refuse(Rule::Enrolment, reason, "distinct members, at least two of them security officers")
     })?;
     let issuer = anchors.members.iter().find(|m| m.id == statement.issuer);
     let key = issuer
         .filter(|m| m.roles.contains(&Role::SecurityOfficer))
         .and_then(|m| m.keys.iter().find(|k| k.fingerprint() == statement.key))
+        .filter(|key| !matches!(key, PublicKey::Invitation(_)))
         .ok_or_else(|| {
             let reason = "it is not signed by a security officer that it names".into();
             refuse(Rule::Enrolment, reason, "a genesis signed by one of its officers")
@@ -287,7 +294,7 @@ pub(crate) fn genesis(leaf: &Leaf) -> Result<Plant, Refusal> {
     })
 }
 
-fn check_members(anchors: &Genesis) -> Result<(), String> {
+fn check_members(anchors: &Genesis, at: Millis) -> Result<(), String> {
     let mut ids = BTreeSet::new();
     for member in &anchors.members {
         if !ids.insert(&member.id) {
@@ -295,7 +302,7 @@ fn check_members(anchors: &Genesis) -> Result<(), String> {
         }
         let others = anchors.members.iter().filter(|m| m.id != member.id);
         let others: Vec<_> = others.cloned().map(MemberState::new).collect();
-        rules::check_keys(member, others.iter())?;
+        keys::check(member, others.iter(), at)?;
     }
     let is_officer = |m: &&crate::body::Member| m.roles.contains(&Role::SecurityOfficer);
     match anchors.members.iter().filter(is_officer).count() {

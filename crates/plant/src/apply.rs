@@ -2,7 +2,7 @@
 
 use crate::{
     admit::Admitted,
-    body::{Body, Change, Verdict},
+    body::{Accept, Body, Change, Verdict},
     state::{
         GrantState, HoldState, MemberState, OrderState, Plant, Proposal, RecordingState, Reported,
         RunStatus,
@@ -10,6 +10,7 @@ use crate::{
 };
 use base::{Digest, Id};
 use policy::{Policy, Role};
+use proof::keys::PublicKey;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Plant {
@@ -27,6 +28,7 @@ impl Plant {
             Body::Genesis(_) => {}
             Body::Propose(change) => self.propose(id, issuer, change),
             Body::Approve(approve) => self.approve(approve.proposal, issuer),
+            Body::Accept(accept) => self.accept(&issuer, entry.statement().key, accept),
             Body::RevokeKey(revoke) => {
                 if let Some(member) = self.members.get_mut(&revoke.member) {
                     member.revoked.insert(revoke.key, index);
@@ -143,10 +145,13 @@ impl Plant {
         proposal.effective = true;
         match proposal.change.clone() {
             Change::Member(member) => {
-                let revoked = self.members.get(&member.id).map(|m| m.revoked.clone());
-                let revoked = revoked.unwrap_or_default();
                 let id = member.id.clone();
-                self.members.insert(id.clone(), MemberState { member, revoked });
+                // What is spent stays spent, whatever the member's keys are now.
+                let state = match self.members.remove(&id) {
+                    Some(before) => MemberState { member, ..before },
+                    None => MemberState::new(member),
+                };
+                self.members.insert(id.clone(), state);
                 self.withdraw(&id);
             }
             Change::Roles(new) => {
@@ -170,11 +175,27 @@ impl Plant {
         }
     }
 
+    /// An invitation gives way to the passkey that it enrolled. Nothing that the
+    /// member signed before loses its key, so nothing is withdrawn.
+    fn accept(&mut self, member: &Id, invitation: Digest, accept: Accept) {
+        let index = self.size.saturating_sub(1);
+        let Some(state) = self.members.get_mut(member) else {
+            return;
+        };
+        state.accepted.insert(invitation, index);
+        state.member.keys.retain(|key| key.fingerprint() != invitation);
+        state.member.keys.push(PublicKey::Passkey(accept.passkey));
+        if accept.seal.is_some() {
+            state.member.seal = accept.seal;
+        }
+    }
+
     /// What a member signed counts only while its keys and roles are those it
     /// signed under: its share in what is still open goes when they change. The
-    /// grants of one that is no processor any more, or has no key left, end.
+    /// grants of one that may read no more end for good; a policy text that comes
+    /// and goes only suspends them, see [`Plant::may_be_reader`].
     fn withdraw(&mut self, member: &Id) {
-        if !self.stands(member, Role::Processor) {
+        if self.may_be_reader(member).is_err() {
             let last = self.size.saturating_sub(1);
             for state in self.grants.values_mut().filter(|g| g.grant.processor == *member) {
                 state.revoked.get_or_insert(last);

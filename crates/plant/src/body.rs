@@ -5,7 +5,7 @@
 
 use base::{Bytes, Digest, Id, Millis, Refusal};
 use policy::Role;
-use proof::keys::PublicKey;
+use proof::keys::{Passkey, PublicKey};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,8 @@ pub enum Body {
     Propose(Change),
     /// An approval of a proposed change.
     Approve(Approve),
+    /// A person used an invitation to enrol a passkey.
+    Accept(Accept),
     /// A key that counts no longer, from this index on.
     RevokeKey(RevokeKey),
     /// A run is wanted.
@@ -31,7 +33,7 @@ pub enum Body {
     Recording(Recording),
     /// A gate refused something.
     Refused(Refused),
-    /// A processor may read recordings.
+    /// A reader may read recordings.
     Grant(Grant),
     /// It may not any longer.
     RevokeGrant(RevokeGrant),
@@ -58,6 +60,7 @@ impl Body {
             Self::Genesis(_) => "genesis",
             Self::Propose(_) => "propose",
             Self::Approve(_) => "approve",
+            Self::Accept(_) => "accept",
             Self::RevokeKey(_) => "revoke-key",
             Self::Order(_) => "order",
             Self::RunStarted(_) => "run-started",
@@ -126,7 +129,7 @@ pub struct Member {
     pub name: String,
     /// Its roles.
     pub roles: BTreeSet<Role>,
-    /// The X25519 public key that grants are sealed to (processors).
+    /// The X25519 public key that recordings' keys are sealed to (readers).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<Bytes>,
 }
@@ -235,6 +238,18 @@ pub struct Template {
 pub struct Approve {
     /// The entry that proposed the change.
     pub proposal: Digest,
+}
+
+/// A person accepts an invitation: the invitation's key, which signs this, gives
+/// way to a passkey.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accept {
+    /// The passkey that the person's authenticator made.
+    pub passkey: Passkey,
+    /// The X25519 public key of the person's browser, to which keys are sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Bytes>,
 }
 
 /// A key that counts no longer.
@@ -356,7 +371,7 @@ pub struct Refused {
 pub enum Enforcement {
     /// The data gate enforces it.
     Enforced,
-    /// The processor has agreed to it; nothing here can force it.
+    /// The reader has agreed to it; nothing here can force it.
     Contractual,
 }
 
@@ -370,7 +385,7 @@ pub struct Term {
     pub text: String,
 }
 
-/// A processor may read recordings, for a purpose, until a time.
+/// A reader may read recordings, for a purpose, until a time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
@@ -382,7 +397,7 @@ pub struct Grant {
     pub not_before: Millis,
     /// The order whose run is to be analysed.
     pub order: Digest,
-    /// To whom.
+    /// To whom: an outside processor, or one of the plant's people.
     pub processor: Id,
     /// What for.
     pub purpose: String,

@@ -10,7 +10,7 @@ use crate::{
     state::{GrantState, Plant, RunStatus},
 };
 use base::{Digest, Id, Millis, Refusal, Rule};
-use policy::{Action, Role};
+use policy::{Action, Resource};
 
 /// The longest time a grant may last, and the longest time before it begins.
 const MAX_GRANT_MS: u64 = 90 * 24 * 60 * 60 * 1000;
@@ -42,14 +42,9 @@ pub(crate) fn recording(asked: &Asked<'_>, recording: &Recording) -> Result<(), 
 pub(crate) fn grant(asked: &Asked<'_>, grant: &Grant) -> Result<(), Refusal> {
     asked.site_policy(Action::IssueGrant)?;
     let plant = asked.plant;
-    let processor = plant.members.get(&grant.processor);
-    asked.need(
-        plant.has_role(&grant.processor, Role::Processor)
-            && processor.is_some_and(|m| m.member.seal.is_some()),
-        Rule::Target,
-        format!("`{}` is not a processor with a sealing key", grant.processor),
-        "an enrolled processor",
-    )?;
+    plant
+        .may_be_reader(&grant.processor)
+        .map_err(|reason| asked.refuse(Rule::Target, reason, READER))?;
     asked.need(
         (1..=MAX_RECORDINGS).contains(&grant.recordings.len()),
         Rule::Limit,
@@ -117,7 +112,34 @@ pub(crate) fn shredded(asked: &Asked<'_>, shredded: &Shredded) -> Result<(), Ref
     )
 }
 
+/// Who can be granted recordings.
+const READER: &str = "a reader with a sealing key, a live key, and the policy's leave";
+
 impl Plant {
+    /// Whether a member may be the reader of a grant now: it has a sealing key, a
+    /// key that counts, and the policy lets it `recording.read`.
+    ///
+    /// # Errors
+    /// What it lacks.
+    pub fn may_be_reader(&self, member: &Id) -> Result<(), String> {
+        let Some(state) = self.members.get(member) else {
+            return Err(format!("`{member}` is not enrolled"));
+        };
+        if state.member.seal.is_none() {
+            return Err(format!("`{member}` has no sealing key"));
+        }
+        if !state.signs() {
+            return Err(format!("`{member}` has no key that counts"));
+        }
+        let site = Resource::Site(&self.site);
+        let decision = self.may(member, Action::ReadRecording, site, false, "");
+        if decision.allowed {
+            return Ok(());
+        }
+        let because = decision.because.join("; ");
+        Err(format!("`{member}` may not `{}`: {because}", Action::ReadRecording))
+    }
+
     /// The grant that covers a read of `root` by `processor` at `now`, with
     /// `bytes` more.
     ///
@@ -142,7 +164,7 @@ impl Plant {
         let terms = &state.grant;
         if terms.processor != *processor {
             let reason = format!("the grant is to `{}`", terms.processor);
-            return fail(Rule::Grant, reason, "a read by the processor that the grant names");
+            return fail(Rule::Grant, reason, "a read by the reader that the grant names");
         }
         if let Some(index) = state.revoked {
             let reason = format!("the grant was revoked at index {index}");
@@ -167,6 +189,10 @@ impl Plant {
         if bytes > left {
             let reason = format!("{bytes} bytes asked, {left} of {} left", terms.budget);
             return fail(Rule::Budget, reason, "a read within the grant's byte budget");
+        }
+        // Last, because it asks the policy.
+        if let Err(reason) = self.may_be_reader(processor) {
+            return fail(Rule::Grant, reason, READER);
         }
         Ok(state)
     }

@@ -18,6 +18,7 @@ pub mod body;
 mod admit;
 mod apply;
 mod data;
+mod keys;
 mod rules;
 mod state;
 

@@ -2,13 +2,12 @@
 
 use crate::{
     admit::Asked,
-    body::{Approve, Change, Member, Order, Program, Release, RevokeKey, RunEnded, RunStarted},
-    state::{MemberState, OrderState, RunStatus},
+    body::{Approve, Change, Order, Program, Release, RevokeKey, RunEnded, RunStarted},
+    keys,
+    state::{OrderState, RunStatus},
 };
-use base::{Digest, Refusal, Rule};
+use base::{Digest, Millis, Refusal, Rule};
 use policy::{Action, Policy, Resource, Role};
-use proof::keys::PublicKey;
-use std::collections::BTreeSet;
 
 /// The longest window of an order, and the longest time before it opens.
 const MAX_ORDER_WINDOW_MS: u64 = 24 * 60 * 60 * 1000;
@@ -37,35 +36,15 @@ fn sound(asked: &Asked<'_>, change: &Change) -> Result<(), Refusal> {
             officers_stay(asked, &new.member, new.roles.contains(&Role::SecurityOfficer))
         }
         Change::Member(member) => {
-            check_keys(member, plant.members.values()).map_err(|reason| {
+            // The proposer's clock, which an invitation's end comes from, may run ahead.
+            let latest = asked.now.plus(plant.anchors.clock_skew_ms);
+            keys::check(member, plant.members.values(), latest).map_err(|reason| {
                 asked.refuse(Rule::Enrolment, reason, "one to eight fresh keys of its own")
             })?;
             officers_stay(asked, &member.id, member.roles.contains(&Role::SecurityOfficer))
         }
         Change::Template(_) => Ok(()),
     }
-}
-
-/// Whether a member brings one to eight keys that nobody else has and that were
-/// never revoked: one key behind two names would be two people at once.
-pub(crate) fn check_keys<'a>(
-    member: &Member,
-    enrolled: impl Iterator<Item = &'a MemberState>,
-) -> Result<(), String> {
-    if !(1..=8).contains(&member.keys.len()) {
-        return Err(format!("`{}` has {} keys", member.id, member.keys.len()));
-    }
-    let keys: BTreeSet<_> = member.keys.iter().map(PublicKey::fingerprint).collect();
-    for other in enrolled {
-        if let Some(key) = keys.iter().find(|k| other.revoked.contains_key(k)) {
-            return Err(format!("key {} was revoked", key.short()));
-        }
-        let theirs = |k: &&PublicKey| keys.contains(&k.fingerprint());
-        if other.member.id != member.id && other.member.keys.iter().any(|k| theirs(&k)) {
-            return Err(format!("`{}` has a key of `{}`", member.id, other.member.id));
-        }
-    }
-    Ok(())
 }
 
 /// Two security officers must remain, or nothing could ever be changed again.
@@ -161,15 +140,9 @@ pub(crate) fn order(asked: &Asked<'_>, order: &Order) -> Result<(), Refusal> {
         "an enrolled cell",
     )?;
     within_program(asked, order)?;
-    let window = order.not_after.since(order.not_before);
-    asked.need(
-        order.not_before < order.not_after
-            && window <= MAX_ORDER_WINDOW_MS
-            && order.not_before.since(asked.now) <= MAX_ORDER_WINDOW_MS,
-        Rule::Time,
-        format!("it is valid from {} to {}", order.not_before, order.not_after),
-        "a window of at most 24 hours that begins within 24 hours",
-    )?;
+    plant
+        .order_window(order, asked.now)
+        .map_err(|(rule, reason, accepted)| asked.refuse(rule, reason, accepted))?;
     asked.need(
         order.not_after > asked.now,
         Rule::Time,
@@ -195,6 +168,25 @@ fn within_program(asked: &Asked<'_>, order: &Order) -> Result<(), Refusal> {
 }
 
 impl crate::state::Plant {
+    /// Checks the window of an order that is logged at `now`.
+    ///
+    /// # Errors
+    /// The rule, what was found and what would be accepted.
+    pub fn order_window(&self, order: &Order, now: Millis) -> Result<(), (Rule, String, String)> {
+        let window = order.not_after.since(order.not_before);
+        if order.not_before < order.not_after
+            && window <= MAX_ORDER_WINDOW_MS
+            && order.not_before.since(now) <= MAX_ORDER_WINDOW_MS
+        {
+            return Ok(());
+        }
+        Err((
+            Rule::Time,
+            format!("it is valid from {} to {}", order.not_before, order.not_after),
+            "a window of at most 24 hours that begins within 24 hours".into(),
+        ))
+    }
+
     /// Checks an order's program, cell and parameters against what is approved
     /// now.
     ///

@@ -19,13 +19,22 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 pub struct MemberState {
     /// As enrolled.
     pub member: Member,
+    /// Fingerprints of invitations that were used, with the index of the entry.
+    pub accepted: BTreeMap<Digest, u64>,
     /// Fingerprints of revoked keys, with the index of the revocation.
     pub revoked: BTreeMap<Digest, u64>,
 }
 
 impl MemberState {
     pub(crate) fn new(member: Member) -> Self {
-        Self { member, revoked: BTreeMap::new() }
+        Self { member, accepted: BTreeMap::new(), revoked: BTreeMap::new() }
+    }
+
+    /// Whether it has a key that can sign for it: live, and no invitation.
+    pub fn signs(&self) -> bool {
+        let invites = |k: &PublicKey| matches!(k, PublicKey::Invitation(_));
+        let live = |k: &PublicKey| !self.revoked.contains_key(&k.fingerprint());
+        self.member.keys.iter().any(|k| !invites(k) && live(k))
     }
 }
 
@@ -192,13 +201,19 @@ impl Plant {
         self.index.get(entry).copied()
     }
 
-    /// A member's key, when it is enrolled and not revoked.
+    /// A member's key, when it is enrolled and not revoked. It may be an
+    /// invitation: see [`Plant::signing_key`].
     pub fn live_key(&self, member: &Id, key: &Digest) -> Option<&PublicKey> {
         let member = self.members.get(member)?;
         if member.revoked.contains_key(key) {
             return None;
         }
         member.member.keys.iter().find(|k| k.fingerprint() == *key)
+    }
+
+    /// A member's key that may sign anything but an acceptance.
+    pub fn signing_key(&self, member: &Id, key: &Digest) -> Option<&PublicKey> {
+        self.live_key(member, key).filter(|key| !matches!(key, PublicKey::Invitation(_)))
     }
 
     /// A member's roles; none when it is not enrolled.
@@ -213,10 +228,7 @@ impl Plant {
 
     /// Whether a member has a role and a key that counts.
     pub fn stands(&self, member: &Id, role: Role) -> bool {
-        let live = |m: &MemberState| {
-            m.member.keys.iter().any(|k| !m.revoked.contains_key(&k.fingerprint()))
-        };
-        self.has_role(member, role) && self.members.get(member).is_some_and(live)
+        self.has_role(member, role) && self.members.get(member).is_some_and(MemberState::signs)
     }
 
     /// Asks the policy in force.
@@ -257,6 +269,10 @@ impl Plant {
         if let Some(index) = member.revoked.get(&key) {
             let reason = format!("key {} was revoked at index {index}", key.short());
             return Err(refuse(Rule::Enrolment, reason, "a key that is not revoked"));
+        }
+        if let Some(index) = member.accepted.get(&key) {
+            let reason = format!("invitation {} was used at index {index}", key.short());
+            return Err(refuse(Rule::Enrolment, reason, "an invitation that was not used"));
         }
         let Some(public) = self.live_key(&issuer, &key).cloned() else {
             let reason = format!("key {} is not a key of `{issuer}`", key.short());

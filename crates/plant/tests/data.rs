@@ -107,8 +107,13 @@ fn a_grant_ends_with_its_processor() {
         if by_key {
             world.by("olga", revoke("vision", "vision"));
         } else {
-            world.change("olga", roles("vision", &[Role::Auditor]), &["omar"]);
+            world.change("olga", roles("vision", &[Role::Operator]), &["omar"]);
         }
+        world.refused("site", read(grant, "bafy1", 1), Rule::Grant);
+        // It is over, even when the member may read again.
+        let mut back = member("vision", &[Role::Processor]);
+        back.keys = vec![proof::keys::PublicKey::of(&key("vision.2"))];
+        world.change("olga", Change::Member(back), &["omar"]);
         world.refused("site", read(grant, "bafy1", 1), Rule::Grant);
     }
     let mut world = World::new();
@@ -118,6 +123,77 @@ fn a_grant_ends_with_its_processor() {
     world.change("olga", Change::Member(moved), &["omar"]);
     world.by("olga", revoke("rival", "rival"));
     world.by("site", read(grant, "bafy1", 1));
+    // Another role that may read is no reason to end it.
+    world.change("olga", roles("vision", &[Role::Auditor]), &["omar"]);
+    world.by("site", read(grant, "bafy1", 1));
+}
+
+#[test]
+fn a_reader_is_whom_the_policy_lets_read_with_a_key_to_seal_to() {
+    let mut world = World::new();
+    let order = world.recorded("bafy1");
+    let enrol = |world: &mut World, role: Role, seal: bool| {
+        let mut eva = member("eva", &[role]);
+        eva.seal = seal.then(|| base::Bytes(vec![3; 32]));
+        world.change("olga", Change::Member(eva), &["omar"]);
+    };
+    let reads =
+        [Role::Processor, Role::MlEngineer, Role::Integrator, Role::Auditor, Role::SecurityOfficer];
+    for role in Role::ALL.iter().copied() {
+        let mut world = world.clone();
+        enrol(&mut world, role, true);
+        let grant = Grant { processor: id("eva"), ..world.grant(order, &["bafy1"]) };
+        match world.try_by("olga", Body::Grant(grant.clone())) {
+            Ok(granted) => {
+                assert!(reads.contains(&role), "`{role}` was granted");
+                world.by("site", read(granted, "bafy1", 1));
+                // Without a sealing key, or a key that signs, it reads no more.
+                enrol(&mut world, role, false);
+                world.refused("site", read(granted, "bafy1", 1), Rule::Grant);
+                world.refused("olga", Body::Grant(grant), Rule::Target);
+            }
+            Err(refusal) => {
+                assert!(!reads.contains(&role), "{refusal}");
+                assert_eq!(refusal.rule, Rule::Target);
+            }
+        }
+    }
+    enrol(&mut world, Role::Auditor, true);
+    let end = NOW.plus(DAY);
+    let mut eva = world.plant.members[&id("eva")].member.clone();
+    eva.keys.push(invitation("eva.link", end));
+    world.change("olga", Change::Member(eva), &["omar"]);
+    let grant = Grant { processor: id("eva"), ..world.grant(order, &["bafy1"]) };
+    let granted = world.by("olga", Body::Grant(grant));
+    world.by("olga", revoke("eva", "eva"));
+    world.refused("site", read(granted, "bafy1", 1), Rule::Grant);
+}
+
+#[test]
+fn a_policy_suspends_a_grant_and_ends_none() {
+    let mut world = World::new();
+    let (order, grant) = world.granted();
+    let forbid = |who: &str| {
+        let text = format!(
+            "{}\nforbid (principal == Interlock::Member::\"{who}\", action == Interlock::Action::\"recording.read\", resource);",
+            policy::DEFAULT
+        );
+        Change::Policy(SetPolicy { text })
+    };
+    world.change("olga", forbid("rival"), &["omar"]);
+    world.by("site", read(grant, "bafy1", 1));
+    world.change("olga", forbid("vision"), &["omar"]);
+    world.refused("site", read(grant, "bafy1", 1), Rule::Grant);
+    world.refused("olga", Body::Grant(world.grant(order, &["bafy1"])), Rule::Target);
+    assert_eq!(world.plant.grants[&grant].revoked, None);
+    world.change("olga", forbid("rival"), &["omar"]);
+    world.by("site", read(grant, "bafy1", 1));
+    // What ended otherwise stays ended.
+    world.change("olga", roles("vision", &[]), &["omar"]);
+    world.change("olga", roles("vision", &[Role::Processor]), &["omar"]);
+    let text = policy::DEFAULT.to_owned();
+    world.change("olga", Change::Policy(SetPolicy { text }), &["omar"]);
+    world.refused("site", read(grant, "bafy1", 1), Rule::Grant);
 }
 
 #[test]

@@ -96,14 +96,18 @@ words! {
         ApproveChange = "change.approve",
         /// Revoke a key.
         RevokeKey = "key.revoke",
-        /// Grant recordings to a processor.
+        /// Grant recordings to a reader.
         IssueGrant = "grant.issue",
         /// Revoke a grant.
         RevokeGrant = "grant.revoke",
         /// Destroy a recording's key.
         ShredRecording = "recording.shred",
+        /// Be the reader that a grant names.
+        ReadRecording = "recording.read",
         /// File a report.
         FileReport = "report.file",
+        /// Watch a run as it happens: joints, forces and pictures.
+        WatchRun = "run.watch",
         /// Record what a cell did.
         RecordRun = "run.record",
         /// Record what the site did.
@@ -268,7 +272,7 @@ mod tests {
         let (who, site, cell) =
             ("alice".parse().unwrap(), "plant".parse().unwrap(), "cell-1".parse().unwrap());
         let resource = match action {
-            Action::PlaceOrder | Action::RecordRun => Resource::Cell(&cell),
+            Action::PlaceOrder | Action::RecordRun | Action::WatchRun => Resource::Cell(&cell),
             _ => Resource::Site(&site),
         };
         policy.decide(&Question {
@@ -296,14 +300,20 @@ mod tests {
             };
             Action::ALL.iter().filter(may).map(|a| a.as_str()).collect()
         };
-        let read = "plant.read";
-        assert_eq!(allowed(Role::Operator), ["order.place", "hold.place", "hold.release", read]);
-        assert_eq!(allowed(Role::Integrator), ["hold.place", read]);
-        assert_eq!(allowed(Role::MlEngineer), ["hold.place", read]);
-        assert_eq!(allowed(Role::Auditor), ["hold.place", read]);
-        assert_eq!(allowed(Role::Processor), ["report.file"]);
+        let (read, watch, reader) = ("plant.read", "run.watch", "recording.read");
+        assert_eq!(
+            allowed(Role::Operator),
+            ["order.place", "hold.place", "hold.release", watch, read]
+        );
+        assert_eq!(allowed(Role::Integrator), ["hold.place", reader, watch, read]);
+        assert_eq!(allowed(Role::MlEngineer), ["hold.place", reader, watch, read]);
+        assert_eq!(allowed(Role::Auditor), ["hold.place", reader, watch, read]);
+        assert_eq!(allowed(Role::Processor), [reader, "report.file"]);
         assert_eq!(allowed(Role::Cell), ["hold.place", "run.record", "refusal.record", read]);
-        assert_eq!(allowed(Role::Site), ["hold.place", "site.record", "refusal.record", read]);
+        assert_eq!(
+            allowed(Role::Site),
+            ["hold.place", watch, "site.record", "refusal.record", read]
+        );
         assert_eq!(
             allowed(Role::SecurityOfficer),
             [
@@ -315,6 +325,8 @@ mod tests {
                 "grant.issue",
                 "grant.revoke",
                 "recording.shred",
+                reader,
+                watch,
                 read
             ]
         );

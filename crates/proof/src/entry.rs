@@ -7,7 +7,7 @@
 //! A log leaf is the entry together with the time at which the site logged it.
 
 use crate::{
-    keys::{PublicKey, Signer, verify_ed25519},
+    keys::{Invitation, PublicKey, Signer, verify_ed25519},
     webauthn,
 };
 use base::{Bytes, CanonicalError, Digest, Id, Millis, from_canonical, sha256, to_canonical};
@@ -136,8 +136,13 @@ impl Entry {
         let bytes = statement.bytes()?;
         let id = sha256(&bytes);
         let user_verified = match (key, &self.signature) {
-            (PublicKey::Ed25519(_), Signature::Ed25519(signature)) => {
-                let public = key.as_ed25519().ok_or_else(|| fail("key is not 32 bytes".into()))?;
+            (
+                PublicKey::Ed25519(public)
+                | PublicKey::Invitation(Invitation { ed25519: public, .. }),
+                Signature::Ed25519(signature),
+            ) => {
+                let public = public.0.as_slice().try_into();
+                let public: [u8; 32] = public.map_err(|_| fail("key is not 32 bytes".into()))?;
                 if !verify_ed25519(&public, &message(&bytes), &signature.0) {
                     return Err(fail("does not verify over this statement".into()));
                 }
@@ -245,5 +250,25 @@ mod tests {
         }
         let other = SecretKey::from_seed(&[2; 32]).unwrap();
         assert!(entry.verify(&PublicKey::of(&other)).is_err());
+    }
+
+    #[test]
+    fn an_invitation_signs_as_itself_and_is_no_plain_key() {
+        let signer = SecretKey::from_seed(&[1; 32]).unwrap();
+        let invitation = |not_after| {
+            let ed25519 = Bytes(signer.public().to_vec());
+            PublicKey::Invitation(Invitation { ed25519, not_after: Millis(not_after) })
+        };
+        let key = invitation(9);
+        let named = Statement { key: key.fingerprint(), ..statement(&signer) };
+        let entry = Entry::sign(named, &signer).unwrap();
+        let verified = entry.clone().verify(&key).unwrap();
+        assert!(!verified.user_verified());
+        assert_eq!((verified.key(), key.as_ed25519()), (&key, None));
+        // Another end is another key, and neither stands for the plain one.
+        assert!(entry.clone().verify(&invitation(10)).is_err());
+        assert!(entry.verify(&PublicKey::of(&signer)).is_err());
+        let plain = Entry::sign(statement(&signer), &signer).unwrap();
+        assert!(plain.verify(&key).is_err());
     }
 }

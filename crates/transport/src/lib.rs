@@ -14,6 +14,7 @@
 pub mod ca;
 pub mod client;
 pub mod files;
+pub mod limiter;
 pub mod peer;
 pub mod problem;
 pub mod server;
@@ -21,6 +22,7 @@ pub mod tls;
 
 pub use ca::{Authority, Issued, Validity};
 pub use files::{read_secret, write_public, write_secret};
+pub use limiter::Limiter;
 pub use peer::Peer;
 pub use problem::Problem;
 pub use server::{Counters, Limits, Server};

@@ -16,16 +16,18 @@ use x509_parser::{extensions::GeneralName, parse_x509_certificate};
 
 const NAMESPACE: &str = "urn:interlock:";
 
-/// The machine that sent a request, as its verified certificate names it.
+/// Who sent a request: the machine that its verified certificate names, or the
+/// person whose session a console checked.
 ///
-/// In an axum handler, `Peer` as an argument refuses a request without a
-/// certificate with 401, and `Option<Peer>` takes it.
+/// In an axum handler, `Peer` as an argument refuses a request without either with
+/// 401, and `Option<Peer>` takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// The member the certificate was issued to.
+    /// The member.
     pub member: Id,
-    /// SHA-256 of the certificate (DER).
-    pub cert: Digest,
+    /// What it showed: SHA-256 of its certificate (DER), or the fingerprint of the
+    /// passkey that signed in.
+    pub credential: Digest,
     /// Where the connection comes from.
     pub address: SocketAddr,
 }
@@ -33,7 +35,12 @@ pub struct Peer {
 impl Peer {
     /// The peer behind a certificate that was verified already.
     pub(crate) fn new(site: &Id, der: &[u8], address: SocketAddr) -> Result<Self, PeerError> {
-        Ok(Self { member: member_of(site, der)?, cert: sha256(der), address })
+        Ok(Self { member: member_of(site, der)?, credential: sha256(der), address })
+    }
+
+    /// The peer behind a session that the caller has checked for this request.
+    pub fn of_session(member: Id, credential: Digest, address: SocketAddr) -> Self {
+        Self { member, credential, address }
     }
 }
 
@@ -98,9 +105,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
         parts.extensions.get().cloned().ok_or_else(|| {
             let mut problem = Problem::new(
                 StatusCode::UNAUTHORIZED,
-                "this address asks for a client certificate and the connection has none",
+                "this address wants to know who asks, and nobody is signed in",
             );
-            problem.accepted = Some("a certificate issued by the plant's authority".to_owned());
+            problem.accepted = Some(
+                "a certificate issued by the plant's authority, or a session of the console"
+                    .to_owned(),
+            );
             problem
         })
     }

@@ -101,7 +101,11 @@ pub struct Server {
     tls: Option<(TlsAcceptor, Id)>,
     limits: Limits,
     counters: Arc<Counters>,
+    answered: Option<Answered>,
 }
+
+/// Changes every answer, the server's own refusals too.
+type Answered = Arc<dyn Fn(&mut Response) + Send + Sync>;
 
 impl Server {
     /// A server of mutual TLS.
@@ -118,12 +122,24 @@ impl Server {
     /// A server without TLS, for this machine's own loopback addresses; it refuses
     /// to [`run`](Self::run) on any other.
     pub fn plain(router: Router) -> Self {
-        Self { router, tls: None, limits: Limits::default(), counters: Arc::default() }
+        Self {
+            router,
+            tls: None,
+            limits: Limits::default(),
+            counters: Arc::default(),
+            answered: None,
+        }
     }
 
     /// With other limits than the default.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// With a change to every answer, the server's own refusals too: headers, say.
+    pub fn on_answer(mut self, change: impl Fn(&mut Response) + Send + Sync + 'static) -> Self {
+        self.answered = Some(Arc::new(change));
         self
     }
 
@@ -147,7 +163,7 @@ impl Server {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
         }
         let shared = Arc::new(Shared {
-            router: bounded(self.router, self.limits),
+            router: bounded(self.router, self.limits, self.answered),
             tls: self.tls,
             limits: self.limits,
             counters: self.counters,
@@ -300,18 +316,25 @@ fn builder(h2: bool, head: Duration) -> auto::Builder<TokioExecutor> {
     if h2 { builder.http2_only() } else { builder.http1_only() }
 }
 
-fn bounded(router: Router, limits: Limits) -> Router {
+fn bounded(router: Router, limits: Limits, answered: Option<Answered>) -> Router {
     let in_time = move |request: Request, next: Next| async move {
         match timeout(limits.request, next.run(request)).await {
             Ok(response) => response,
             Err(_) => late(limits.request),
         }
     };
+    let dressed = move |mut response: Response| {
+        if let Some(change) = &answered {
+            change(&mut response);
+        }
+        std::future::ready(response)
+    };
     router
         .layer(DefaultBodyLimit::max(limits.body))
         .layer(RequestBodyLimitLayer::new(limits.body))
         .layer(middleware::map_response(oversize))
         .layer(middleware::from_fn(in_time))
+        .layer(middleware::map_response(dressed))
 }
 
 fn late(limit: Duration) -> Response {

@@ -98,19 +98,27 @@ impl Trust {
     }
 }
 
-/// A machine's own certificate and private key.
+/// A machine's own certificate, with those that lead to its root when a foreign
+/// authority issued it, and its private key.
 #[derive(Debug)]
 pub struct Identity {
-    certificate: CertificateDer<'static>,
+    chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
 
 impl Identity {
-    /// The identity in two PEM texts.
+    /// The identity in two PEM texts; its own certificate comes first.
     pub fn from_pem(cert_pem: &str, key_pem: &str) -> Result<Self, TlsError> {
         let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
             .map_err(|e| TlsError::Pem { what: "private key", reason: e.to_string() })?;
-        Ok(Self { certificate: certificate(cert_pem)?, key })
+        let chain = CertificateDer::pem_slice_iter(cert_pem.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| TlsError::Pem { what: "certificate", reason: e.to_string() })?;
+        if chain.is_empty() {
+            let reason = "the text holds none".to_owned();
+            return Err(TlsError::Pem { what: "certificate", reason });
+        }
+        Ok(Self { chain, key })
     }
 
     /// Loads `<name>.pem` and `<name>.key` from a directory.
@@ -121,7 +129,7 @@ impl Identity {
 
     /// SHA-256 of the certificate (DER), as a [`Peer`](crate::Peer) shows it.
     pub fn digest(&self) -> base::Digest {
-        base::sha256(&self.certificate)
+        base::sha256(self.chain.first().map_or(&[], |der| der))
     }
 }
 
@@ -136,8 +144,10 @@ pub enum ClientAuth {
     /// Each client must have one: between machines.
     #[default]
     Required,
-    /// A client may have none, as browsers do; one that is offered is verified.
+    /// A client may have none; one that is offered is verified.
     Optional,
+    /// None is asked for, so that a browser does not ask its user for one.
+    Unasked,
 }
 
 /// The server side: speaks HTTP/2 and HTTP/1.1.
@@ -150,16 +160,22 @@ pub fn server_config(
     let provider = Arc::new(provider());
     let chain = WebPkiClientVerifier::builder_with_provider(trust.roots.clone(), provider.clone());
     let chain = match auth {
-        ClientAuth::Required => chain,
-        ClientAuth::Optional => chain.allow_unauthenticated(),
+        ClientAuth::Required => Some(chain),
+        ClientAuth::Optional => Some(chain.allow_unauthenticated()),
+        ClientAuth::Unasked => None,
     };
-    let verifier =
-        SiteClients { chain: chain.build().map_err(|e| unusable(&e))?, site: trust.site.clone() };
+    let verifier: Arc<dyn ClientCertVerifier> = match chain {
+        Some(chain) => {
+            let chain = chain.build().map_err(|e| unusable(&e))?;
+            Arc::new(SiteClients { chain, site: trust.site.clone() })
+        }
+        None => WebPkiClientVerifier::no_client_auth(),
+    };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
         .map_err(|e| unusable(&e))?
-        .with_client_cert_verifier(Arc::new(verifier))
-        .with_single_cert(vec![identity.certificate.clone()], identity.key.clone_key())
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(identity.chain.clone(), identity.key.clone_key())
         .map_err(|e| unusable(&e))?;
     config.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -187,7 +203,7 @@ pub fn client_config(
         .with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match identity {
         Some(own) => builder
-            .with_client_auth_cert(vec![own.certificate.clone()], own.key.clone_key())
+            .with_client_auth_cert(own.chain.clone(), own.key.clone_key())
             .map_err(|e| unusable(&e))?,
         None => builder.with_no_client_auth(),
     };

@@ -52,7 +52,10 @@ fn client(trusted: &Authority, own: Option<&Issued>, server: Option<&str>) -> re
 
 fn router() -> Router {
     Router::new()
-        .route("/who", get(|peer: Peer| async move { format!("{} {}", peer.member, peer.cert) }))
+        .route(
+            "/who",
+            get(|peer: Peer| async move { format!("{} {}", peer.member, peer.credential) }),
+        )
         .route("/open", get(|peer: Option<Peer>| async move { format!("{}", peer.is_some()) }))
         .route("/put", post(|body: Bytes| async move { body.len().to_string() }))
         .route("/never", get(std::future::pending::<String>))
@@ -202,6 +205,40 @@ async fn an_open_address_takes_clients_without_certificate() {
     let forged = client(&ours, Some(&leaf(&other, "cell-1")), None);
     assert!(forged.get(server.url("/open")).send().await.is_err());
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_browsers_address_asks_for_no_certificate_and_changes_every_answer() {
+    let ours = authority();
+    let trust = Trust::from_pem(ours.certificate()).unwrap();
+    let server =
+        Server::new(router(), &trust, &identity(&leaf(&ours, "site")), ClientAuth::Unasked)
+            .unwrap()
+            .limits(Limits { body: 10, ..Limits::default() })
+            .on_answer(|answer| {
+                answer.headers_mut().insert("x-seen", "yes".parse().unwrap());
+            });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn(server.run(listener, async {
+        let _ = stopped.await;
+    }));
+    let url = |path: &str| format!("https://{address}{path}");
+    let cell = leaf(&ours, "cell-1");
+    for own in [None, Some(&cell)] {
+        let answer = client(&ours, own, Some("site")).get(url("/open")).send().await.unwrap();
+        assert_eq!(answer.headers()["x-seen"], "yes");
+        assert_eq!(client::read(answer, 100).await.unwrap(), b"false", "nobody was asked");
+    }
+    let refused = client(&ours, None, None).post(url("/put")).body(vec![0; 11]).send();
+    let refused = refused.await.unwrap();
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["x-seen"]),
+        (413, &"yes".parse().unwrap())
+    );
+    stop.send(()).unwrap();
+    task.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 mod peers;
 
 use crate::{
+    console,
     plant::{Plant, build, wait},
     story::{approve_program, whole_job},
     tools::{cargo, flag, run as must, step, target},
@@ -50,6 +51,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let out = out.canonicalize()?;
 
     step("building");
+    console::embed()?;
     // Its programs are those of a demo when it is quick; the rest is always release.
     let bin = build(if quick { "dev" } else { "release" })?;
     build_examples()?;
@@ -65,6 +67,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let rate = number(&verified, "per_s")?;
     measures.push(measure("passport_verifications_per_s", rate, "1/s", no_peer, None, verified));
     measures.extend(recording(&out, &size)?);
+    measures.extend(console_load(&bin, &out)?);
 
     let report = json!({
         "machine": machine(),
@@ -76,6 +79,30 @@ pub fn run(arguments: &[String]) -> Result<()> {
     table(&measures);
     println!("\n{}", path.display());
     Ok(())
+}
+
+/// The first load of the console on loopback, in Chromium.
+fn console_load(bin: &Path, out: &Path) -> Result<Vec<Value>> {
+    step("the console in Chromium");
+    let found = console::timings(bin, out)?;
+    let plain = (
+        "a page of the same site without script".to_owned(),
+        found["plain_first_paint_ms"].as_f64(),
+    );
+    let budget = ("its budget".to_owned(), Some(250.0));
+    let kilobytes = number(&found, "gzip_bytes")? / 1024.0;
+    let paint = number(&found, "first_paint_ms")?;
+    Ok(vec![
+        measure("console_first_paint_ms", paint, "ms", plain, None, found),
+        measure(
+            "console_first_load_kb",
+            kilobytes,
+            "kB gzip",
+            budget,
+            Some(Goal::AtMost(250.0)),
+            Value::Null,
+        ),
+    ])
 }
 
 fn order_to_motion(bin: &Path, out: &Path, size: &Size) -> Result<Vec<Value>> {

@@ -1,6 +1,7 @@
 //! `demo`: set-up and the main job, three times on three parts.
 
 use crate::{
+    console,
     plant::{Plant, build},
     story::{approve_program, verify_apart, whole_job},
     tools::{flag, option, root, step, target},
@@ -26,6 +27,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let out = out.canonicalize()?;
     step("building (the first time takes a few minutes)");
     let began = Instant::now();
+    if flag(arguments, "--console") {
+        console::embed()?;
+        return with_console(&build("quick")?, &out);
+    }
     let bin = build("quick")?;
     let built = began.elapsed();
 
@@ -108,6 +113,29 @@ pub fn run(arguments: &[String]) -> Result<()> {
         let mut line = String::new();
         std::io::stdin().read_line(&mut line)?;
     }
+    Ok(())
+}
+
+/// One finished job to look at, then the console is the viewer's.
+fn with_console(bin: &Path, out: &Path) -> Result<()> {
+    step("starting a plant: site with console, witness, cell with its robot and camera, analyst");
+    let mut plant = console::started(bin, out)?;
+    step("one part, so that there is something to see");
+    whole_job(&plant, "flange-1", &out.join("passports"), &mut |words| eprintln!("   ✓ {words}"))?;
+    println!("\nThe console is yours. Each link makes one person's passkey, once:\n");
+    for person in ["officer-1", "officer-2", "operator", "integrator", "ml-engineer", "auditor"] {
+        let link = std::fs::read_to_string(plant.dir.join(person).join("enrol-link.txt"))?;
+        println!("  {person:<12} {}", link.trim());
+    }
+    println!(
+        "\nOpen operator's link, then order a run of `scan` on a part of your choice. Your browser asks for\n\
+         a passkey: a phone, a security key or this computer's own. Without one, a browser made on Chromium\n\
+         has one for trying out: developer tools, More tools, WebAuthn, Enable virtual authenticator\n\
+         (ctap2, internal, resident keys, user verification).\n\nPress Enter to end the demo."
+    );
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    plant.down();
     Ok(())
 }
 

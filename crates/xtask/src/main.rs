@@ -7,6 +7,8 @@
 #![allow(clippy::indexing_slicing)]
 
 mod bench;
+mod chaos;
+mod console;
 mod demo;
 mod deps;
 mod drill;
@@ -24,16 +26,22 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  demo [--out DIR] [--images DIR] [--keep]
+  demo [--out DIR] [--images DIR] [--keep] [--console]
                           build, start a small plant, do the whole job three times
+                          (--console: do it once, then open the web console to you)
   test                    everything that must hold: format, lints, dependencies,
                           tests, foreign clients, a plant end to end
                           (--end-to-end: only that last part)
   peers                   install the foreign clients that the tests use
+  console build|check|browser|gallery
+                          build the web console; check it; drive it in Chromium
+                          (--grep WORDS, --soak); draw its screens into docs/gallery
   eval identity|inspect DIR [--json] [--out DIR]
                           figures of the analyses on labelled photographs
   bench [--quick]         measure; writes target/bench/report.json
   drill [--json]          start a plant and attack it
+  chaos [--kills N] [--seed N] [--json] [--docs]
+                          kill, freeze and cut off the machines of a working plant
   deps [--bless]          compare each core crate's dependencies with its list
 ";
 
@@ -57,9 +65,11 @@ fn run(arguments: &[String]) -> Result<()> {
         "demo" => demo::run(rest),
         "test" => test::run(rest),
         "peers" => peers::install(),
+        "console" => console::run(rest),
         "eval" => eval::run(rest),
         "bench" => bench::run(rest),
         "drill" => drill::run(rest),
+        "chaos" => chaos::run(rest),
         "deps" => deps::run(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

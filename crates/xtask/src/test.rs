@@ -1,7 +1,7 @@
 //! `test`: everything that must hold, in one command. `.ci/run` calls it.
 
 use crate::{
-    deps, drill, foreign, peers,
+    console, deps, drill, foreign, peers,
     plant::{Plant, build, wait},
     story::{approve_program, verify_apart, whole_job},
     tools::{cargo, flag, has, run as start, step, target},
@@ -24,6 +24,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     deny()?;
     step("foreign clients");
     peers::install()?;
+    console::embed()?;
     step("lints");
     start(&mut cargo(&[
         "clippy",
@@ -43,8 +44,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let bin = build("dev")?;
     openapi(&bin)?;
     start(&mut cargo(&["test", "--workspace", "--locked"]))?;
+    console::check(&bin)?;
     step("a plant end to end");
     end_to_end(&bin)?;
+    console::browser(&bin, &[])?;
     println!("everything holds");
     Ok(())
 }

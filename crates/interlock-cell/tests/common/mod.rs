@@ -11,6 +11,7 @@
     clippy::result_large_err
 )]
 
+pub mod recording;
 mod site;
 
 pub use site::Site;
@@ -163,6 +164,13 @@ impl Plant {
         child.wait().unwrap().success()
     }
 
+    /// The recordings in the cell's spool, by their checkpoints.
+    pub fn spooled(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(self.cell_dir().join("cell/spool")).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|e| e == "checkpoints")).collect()
+    }
+
     /// A command of the cell's program, while it does not run; what it says.
     pub fn cell_command(&self, arguments: &[&str]) -> String {
         let output = Command::new(env!("CARGO_BIN_EXE_interlock-cell"))
@@ -210,14 +218,38 @@ impl Plant {
         .await;
     }
 
-    /// A request to the cell with a member's certificate.
-    pub async fn ask(&self, who: &str, method: reqwest::Method, path: &str) -> (u16, String) {
+    /// A request to the cell with a member's certificate, on a connection of its own.
+    pub async fn send(
+        &self,
+        who: &str,
+        method: reqwest::Method,
+        path: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> reqwest::Response {
         let node = self.node(who);
         let client =
             transport::client::connect(&node.trust, Some(&node.identity), Some(&id("cell-1")));
         let url = format!("https://{}{path}", self.listen);
-        let answer = client.unwrap().request(method, url).send().await.unwrap();
+        client.unwrap().request(method, url).body(body).send().await.unwrap()
+    }
+
+    /// As [`Plant::send`], without a body; the answer's status and text.
+    pub async fn ask(&self, who: &str, method: reqwest::Method, path: &str) -> (u16, String) {
+        let answer = self.send(who, method, path, "").await;
         (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Waits until the cell's own server answers and has read the ledger.
+    pub async fn up(&self) {
+        let start = Instant::now();
+        loop {
+            let listens = tokio::net::TcpStream::connect(self.listen).await.is_ok();
+            if listens && self.status().await["ledger"]["size"].is_u64() {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "the cell did not come up");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     pub async fn status(&self) -> serde_json::Value {
@@ -252,11 +284,13 @@ fn blueprint(site: SocketAddr, listen: SocketAddr, robot: &ursim::Handle) -> Blu
             member("ivan", &[Role::Integrator]),
             member("olga", &[Role::SecurityOfficer]),
             member("otto", &[Role::SecurityOfficer]),
+            member("pia", &[Role::Processor]),
         ],
         witnesses: vec![member("witness-1", &[])],
         quorum: 1,
         freshness_ms: 60_000,
         days: 1,
+        console: None,
     }
 }
 

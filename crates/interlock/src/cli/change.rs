@@ -3,6 +3,7 @@
 use super::context::{Context, Failure, table};
 use base::{Digest, Id, sha256};
 use clap::Subcommand;
+use node::now;
 use plant::body::{
     Approve, Body, Change, Member, Parameter, Program, RevokeKey, SetRoles, Template,
 };
@@ -41,9 +42,12 @@ pub enum MemberVerb {
     Revoke {
         /// The member.
         member: Id,
-        /// The key's fingerprint; the member's only key when absent.
-        #[arg(long)]
+        /// The key's fingerprint; the member's only live key when absent.
+        #[arg(long, conflicts_with = "all")]
         key: Option<Digest>,
+        /// Every live key of the member, with the invitations that it did not use.
+        #[arg(long)]
+        all: bool,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -163,32 +167,68 @@ pub async fn run_member(context: &Context, verb: MemberVerb) -> Result<(), Failu
             };
             context.print(&member, |m| serde_json::to_string_pretty(m).unwrap_or_default())
         }
-        MemberVerb::Revoke { member, key, reason } => {
-            let key = match key {
-                Some(key) => key,
-                None => only_key(context, &member).await?,
+        MemberVerb::Revoke { member, key, all, reason } => {
+            let keys = match key {
+                Some(key) => vec![key],
+                None => keys_to_revoke(context, &member, all).await?,
             };
-            let body = Body::RevokeKey(RevokeKey { key, member, reason });
-            context
-                .state_and_say(&body, "revoked: from this index on every gate refuses the key")
-                .await
+            for key in keys {
+                let revoke = RevokeKey { key, member: member.clone(), reason: reason.clone() };
+                let done = "revoked: from this index on every gate refuses the key";
+                context.state_and_say(&Body::RevokeKey(revoke), done).await?;
+            }
+            Ok(())
         }
     }
 }
 
-async fn only_key(context: &Context, member: &Id) -> Result<Digest, Failure> {
-    let members: BTreeMap<Id, Value> = context.part("members").await?;
-    let keys: Vec<PublicKey> = members
+/// A member as the site states it.
+#[derive(Deserialize)]
+pub struct Known {
+    /// As enrolled.
+    pub member: Member,
+    #[serde(default)]
+    revoked: BTreeMap<Digest, u64>,
+}
+
+impl Known {
+    /// Its keys that count: neither revoked nor, as invitations, ended.
+    pub fn live_keys(&self) -> impl Iterator<Item = &PublicKey> {
+        let ended = |key: &PublicKey| match key {
+            PublicKey::Invitation(invitation) => invitation.not_after < now(),
+            PublicKey::Ed25519(_) | PublicKey::Passkey(_) => false,
+        };
+        let revoked = |key: &PublicKey| self.revoked.contains_key(&key.fingerprint());
+        self.member.keys.iter().filter(move |key| !revoked(key) && !ended(key))
+    }
+}
+
+async fn keys_to_revoke(context: &Context, member: &Id, all: bool) -> Result<Vec<Digest>, Failure> {
+    let members: BTreeMap<Id, Known> = context.part("members").await?;
+    let known = members
         .get(member)
-        .and_then(|m| m.pointer("/member/keys").cloned())
-        .map(serde_json::from_value)
-        .transpose()?
-        .unwrap_or_default();
-    match keys.as_slice() {
-        [key] => Ok(key.fingerprint()),
-        keys => {
-            Err(Failure::Failed(format!("`{member}` has {} keys: name one with --key", keys.len())))
+        .ok_or_else(|| Failure::Failed(format!("`{member}` is not enrolled")))?;
+    let live: Vec<&PublicKey> = known.live_keys().collect();
+    match live.len() {
+        0 => Err(Failure::Failed(format!("`{member}` has no live key"))),
+        1 => Ok(live.iter().map(|key| key.fingerprint()).collect()),
+        _ if all => Ok(live.iter().map(|key| key.fingerprint()).collect()),
+        count => {
+            let line = |key: &&PublicKey| format!("  {}  {}", key.fingerprint(), kind(key));
+            let lines: Vec<String> = live.iter().map(line).collect();
+            Err(Failure::Failed(format!(
+                "`{member}` has {count} live keys: name one with --key, or revoke --all\n{}",
+                lines.join("\n")
+            )))
         }
+    }
+}
+
+fn kind(key: &PublicKey) -> String {
+    match key {
+        PublicKey::Ed25519(_) => "key file".into(),
+        PublicKey::Passkey(passkey) => format!("passkey of {}", passkey.origin),
+        PublicKey::Invitation(invitation) => format!("invitation until {}", invitation.not_after),
     }
 }
 

@@ -17,7 +17,7 @@ const MAX_SEGMENTS: usize = 16 * 1024;
 
 #[derive(Subcommand)]
 pub enum GrantVerb {
-    /// Give a processor recordings to read, for a purpose, until a time.
+    /// Give a reader recordings, for a purpose, until a time.
     Issue(Issue),
     /// Grants and what was read under them.
     List,
@@ -33,7 +33,7 @@ pub enum GrantVerb {
 
 #[derive(Args)]
 pub struct Issue {
-    /// The processor.
+    /// The reader: a processor, or a person whom the policy lets read recordings.
     #[arg(long)]
     to: Id,
     /// The order whose run is to be analysed, or its first digits.
@@ -69,7 +69,7 @@ pub async fn run_grant(context: &Context, verb: GrantVerb) -> Result<(), Failure
         GrantVerb::Revoke { grant, reason } => {
             let grant = context.resolve("grants", &grant).await?;
             let body = Body::RevokeGrant(RevokeGrant { grant, reason });
-            let done = "revoked: nothing more is served under it. What was read before stays with the processor, bound by contract only";
+            let done = "revoked: nothing more is served under it. What was read before stays with the reader, bound by contract only";
             context.state_and_say(&body, done).await
         }
     }
@@ -168,7 +168,7 @@ fn terms() -> Vec<Term> {
     use Enforcement::{Contractual, Enforced};
     vec![
         term(Enforced, "only the named recordings are served, by their CIDs"),
-        term(Enforced, "keys are sealed to the named processor alone"),
+        term(Enforced, "keys are sealed to the named reader alone"),
         term(
             Enforced,
             "nothing is served after the end, after a revocation or beyond the byte budget",

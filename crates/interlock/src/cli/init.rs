@@ -4,16 +4,17 @@ use super::context::{Context, Failure};
 use base::{Id, Millis};
 use clap::Parser;
 use node::{
-    config::{CameraConfig, CellConfig, RobotConfig},
-    init::{Blueprint, NewMember, init},
+    config::{CameraConfig, CellConfig, ConsoleConfig, RobotConfig},
+    init::{Blueprint, NewMember, init, link_file},
     now,
 };
 use policy::Role;
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
+use zeroize::Zeroizing;
 
 #[derive(Parser)]
 pub struct Args {
@@ -65,6 +66,42 @@ pub struct Args {
     /// For how many days certificates are valid.
     #[arg(long, default_value_t = 365)]
     days: u32,
+    /// What people type to open the web console, and what passkeys are bound to:
+    /// https://HOST[:PORT], or http://localhost:PORT on this machine alone.
+    #[arg(long, value_name = "URL")]
+    console_origin: Option<String>,
+    /// Let anybody who reaches the console read passports and the keys that verify
+    /// them.
+    #[arg(long, conflicts_with = "no_console")]
+    public_passports: bool,
+    /// Make a plant without a web console.
+    #[arg(long, conflicts_with = "console_origin")]
+    no_console: bool,
+}
+
+impl Args {
+    /// The console beside the other machines: on the port that its origin names,
+    /// or else on the next one.
+    fn console(&self, next: u16) -> Option<ConsoleConfig> {
+        if self.no_console {
+            return None;
+        }
+        let origin = self.console_origin.clone().unwrap_or_else(|| {
+            if self.address.is_loopback() {
+                format!("http://localhost:{next}")
+            } else {
+                format!("https://{}:{next}", self.host)
+            }
+        });
+        let named = origin.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        Some(ConsoleConfig {
+            listen: SocketAddr::new(self.address, named.unwrap_or(next)),
+            origin,
+            public_passports: self.public_passports,
+            idle_minutes: 15,
+            session_hours: 8,
+        })
+    }
 }
 
 fn person(text: &str) -> Result<NewMember, String> {
@@ -93,7 +130,7 @@ fn default_people() -> Result<Vec<NewMember>, Failure> {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<(), Failure> {
-    let people = if args.people.is_empty() { default_people()? } else { args.people };
+    let people = if args.people.is_empty() { default_people()? } else { args.people.clone() };
     let mut port = args.port;
     let mut listen = || {
         let address = SocketAddr::new(args.address, port);
@@ -125,6 +162,7 @@ pub fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     members.push(machine("analyst", Some(Role::Processor), None, None)?);
     members.extend(people);
+    let console = args.console(port);
     let quorum = witnesses.len();
     let blueprint = Blueprint {
         site: args.site,
@@ -135,6 +173,7 @@ pub fn run(context: &Context, args: Args) -> Result<(), Failure> {
         quorum,
         freshness_ms: args.freshness.saturating_mul(1000),
         days: args.days,
+        console,
     };
     let at: Millis = now();
     let anchors = init(&args.plant, &blueprint, at)?;
@@ -144,11 +183,14 @@ pub fn run(context: &Context, args: Args) -> Result<(), Failure> {
         .chain(&blueprint.witnesses)
         .map(|m| args.plant.join(m.id.as_str()).display().to_string())
         .collect();
+    let console = blueprint.console.as_ref().map(|c| c.origin.as_str());
+    let first = first_link(&args.plant, &blueprint)?;
     let value = serde_json::json!({
         "plant": args.plant, "site": anchors.site, "genesis": anchors.genesis, "folders": folders,
+        "console": console, "enrol_link": first.as_ref().map(|(_, link)| link.as_str()),
     });
     context.print(&value, |_| {
-        format!(
+        let mut text = format!(
             "plant `{}` in `{}`\n  genesis {}\n  one folder each, with fresh keys: {}\n  \
              hand each folder to its owner, and take `ca` offline: it can issue certificates\n  \
              next: interlock up {}",
@@ -157,6 +199,32 @@ pub fn run(context: &Context, args: Args) -> Result<(), Failure> {
             anchors.genesis,
             folders.len(),
             args.plant.display()
-        )
+        );
+        if let (Some(origin), Some((officer, link))) = (console, &first) {
+            text.push_str(&format!(
+                "\n  console: {origin}, once the plant is up; `{officer}` enrols a passkey there, \
+                 once, within 14 days, by this link:\n    {}\n  \
+                 the link is a key: keep it private. Everybody else's lies in their folder as \
+                 enrol-link.txt",
+                link.as_str()
+            ));
+        }
+        text
     })
+}
+
+/// The first security officer and the link to enrol with.
+fn first_link(
+    plant: &Path,
+    blueprint: &Blueprint,
+) -> Result<Option<(Id, Zeroizing<String>)>, Failure> {
+    if blueprint.console.is_none() {
+        return Ok(None);
+    }
+    let officer = |m: &&NewMember| m.is_person() && m.roles.contains(&Role::SecurityOfficer);
+    let Some(officer) = blueprint.members.iter().find(officer) else {
+        return Ok(None);
+    };
+    let text = transport::read_secret(&link_file(plant, &officer.id))?;
+    Ok(Some((officer.id.clone(), Zeroizing::new(text.trim().to_owned()))))
 }

@@ -14,6 +14,7 @@ mod doctor;
 mod drill;
 mod hold;
 mod init;
+mod invite;
 mod ledger;
 mod order;
 mod passport;
@@ -68,6 +69,9 @@ enum Command {
     /// Roles of members.
     #[command(subcommand)]
     Role(change::RoleVerb),
+    /// Propose a person, or another passkey of one, and print a one-time link to
+    /// enrol with; two security officers must sign.
+    Invite(invite::Args),
     /// Enrol members and revoke keys.
     #[command(subcommand)]
     Member(change::MemberVerb),
@@ -147,6 +151,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Report(verb) => data::run_report(&context, verb).await,
         Command::Passport(verb) => passport::run(&context, verb).await,
         Command::Role(verb) => change::run_role(&context, verb).await,
+        Command::Invite(args) => invite::run(&context, args).await,
         Command::Member(verb) => change::run_member(&context, verb).await,
         Command::Program(verb) => change::run_program(&context, verb).await,
         Command::Template(verb) => change::run_template(&context, verb).await,

@@ -1,11 +1,12 @@
 //! `order` and `run`.
 
 use super::context::{Context, Failure, assignment, duration, table};
-use api::Explanation;
+use api::{Explanation, OrderDraft};
 use base::{Digest, Id};
 use clap::{Args, Subcommand};
 use node::{fresh_nonce, now};
 use plant::body::{Body, Order, Program, ProgramRef};
+use proof::keys::PublicKey;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -48,7 +49,7 @@ pub struct Sign {
     /// Do not ask; sign.
     #[arg(long)]
     yes: bool,
-    /// Check it against all rules without signing it onto the ledger.
+    /// Check it against all rules, one by one, without signing it.
     #[arg(long)]
     dry_run: bool,
 }
@@ -97,11 +98,17 @@ async fn sign(context: &Context, args: Sign) -> Result<(), Failure> {
         program: ProgramRef { id: program.id.clone(), sha256: program.sha256 },
     };
     eprintln!("{}", plain_words(&order, program));
-    let entry = node.sign(&Body::Order(order), at, fresh_nonce()?)?;
     if args.dry_run {
-        let explanation: Explanation = client.post("/entries/explanation", &entry).await?;
+        let draft = OrderDraft {
+            issuer: node.member().clone(),
+            key: PublicKey::of(node.signer.as_ref()).fingerprint(),
+            order: serde_json::to_value(&order)?,
+            user_verified: false,
+        };
+        let explanation: Explanation = client.post("/orders/explanation", &draft).await?;
         return context.print(&explanation, render);
     }
+    let entry = node.sign(&Body::Order(order), at, fresh_nonce()?)?;
     if !args.yes && !confirmed()? {
         return Err(Failure::Failed("not signed".into()));
     }

@@ -2,8 +2,11 @@
 
 use super::context::{Context, Failure};
 use crate::site::Site;
-use std::path::PathBuf;
-use tokio::signal::unix::{SignalKind, signal};
+use std::{net::SocketAddr, path::PathBuf};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -23,12 +26,21 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         .config
         .listen
         .ok_or_else(|| Failure::Failed("`interlock.toml` has no `listen` address".into()))?;
-    let listener = tokio::net::TcpListener::bind(address)
-        .await
-        .map_err(|e| Failure::Failed(format!("{address}: {e}")))?;
+    let listener = bind(address).await?;
     tracing::info!(%address, site = %site.node.anchors.site, "serving");
-    site.serve(listener, ended()).await?;
+    let console = match &site.node.config.console {
+        Some(console) => {
+            tracing::info!(address = %console.listen, origin = console.origin, "serving the console");
+            Some(bind(console.listen).await?)
+        }
+        None => None,
+    };
+    site.serve(listener, console, ended()).await?;
     Ok(())
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|e| Failure::Failed(format!("{address}: {e}")))
 }
 
 /// Completes on SIGTERM or SIGINT.

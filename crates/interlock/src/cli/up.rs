@@ -42,13 +42,16 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             args.plant.display()
         )));
     }
-    let url = wait_ready(&args.plant, &mut machines).await?;
+    let (url, console) = wait_ready(&args.plant, &mut machines).await?;
     let logs: Vec<String> = machines.iter().map(|m| m.log.display().to_string()).collect();
-    let value = serde_json::json!({ "ready": true, "site": url, "logs": logs });
+    let value = serde_json::json!({ "ready": true, "site": url, "console": console, "logs": logs });
     if context.json {
         println!("{value}");
     } else {
         println!("the plant is up at {url}; stop it with Ctrl-C");
+        if let Some(console) = console {
+            println!("the console is at {console}");
+        }
     }
     let stopped = tokio::select! {
         () = ended() => Ok(()),
@@ -111,13 +114,18 @@ fn start(
     Ok(Machine { name: name.into(), log, child })
 }
 
-async fn wait_ready(plant: &Path, machines: &mut [Machine]) -> Result<String, Failure> {
+/// The addresses of the site and its console, once the site is ready.
+async fn wait_ready(
+    plant: &Path,
+    machines: &mut [Machine],
+) -> Result<(String, Option<String>), Failure> {
     let site = Node::load(&plant.join("site"))?;
     let client = Client::of(&site)?;
     let began = Instant::now();
     loop {
         if client.bytes("/readyz", 1024).await.is_ok() {
-            return Ok(site.config.site.clone());
+            let console = site.config.console.as_ref().map(|c| c.origin.clone());
+            return Ok((site.config.site.clone(), console));
         }
         for machine in machines.iter_mut() {
             if let Some(status) = machine.child.try_wait()? {

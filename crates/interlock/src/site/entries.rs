@@ -2,9 +2,10 @@
 
 use super::{
     Site,
-    http::{Answer, SiteState, fault, not_logged},
+    http::{Answer, SiteState, check, fault, not_logged},
+    index::Filter,
 };
-use api::{Event, Explanation, Submitted};
+use api::{Event, Explanation, Logged, OrderDraft, Submitted};
 use axum::{
     Json,
     body::Bytes as Body,
@@ -12,16 +13,18 @@ use axum::{
     http::StatusCode,
 };
 use base::{Digest, Refusal, Rule};
-use ledger::AppendError;
+use ledger::{AppendError, Appended};
 use node::now;
 use plant::Plant;
 use proof::entry::Entry;
 use serde::Deserialize;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use transport::{Peer, Problem};
 
 /// The most entries that one page of a list holds.
 const PAGE: u64 = 500;
+/// The most entries of one order's trace.
+const TRACE: usize = 1000;
 /// How long a caller waits for the witnesses.
 const WITNESS_WAIT: Duration = Duration::from_secs(20);
 
@@ -44,23 +47,16 @@ pub(super) async fn submit(
     body: Body,
 ) -> Answer<Json<Submitted>> {
     site.enrolled(&peer, "to submit an entry")?;
-    let parsed: Result<Entry, _> = serde_json::from_slice(&body);
-    let entry = match parsed {
-        Ok(entry) => entry,
-        Err(e) => {
-            return Err(Problem::new(StatusCode::BAD_REQUEST, format!("not an entry: {e}")));
-        }
-    };
-    let bytes = entry.bytes().map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))?;
-    let id = entry.id().map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))?;
+    let entry = parse(&body)?;
     delivered(&site, &entry)?;
-    let appended = match site.sequencer.append(bytes).await {
-        Ok(appended) => appended,
-        Err(AppendError::Refused(refusal)) => {
-            site.refuse("entry", peer.member.as_str(), Some(id), &refusal).await;
-            return Err(refusal.into());
+    let (id, appended) = match site.take(&entry).await {
+        Ok(taken) => taken,
+        Err(problem) => {
+            if let (Some(refusal), Ok(id)) = (problem.refusal(), entry.id()) {
+                site.refuse("entry", peer.member.as_str(), Some(id), &refusal).await;
+            }
+            return Err(problem);
         }
-        Err(error) => return Err(append_problem(error)),
     };
     if appended.known && peer.member != entry.statement.issuer {
         // An honest sender repeats its own entry; somebody else's is a replay.
@@ -84,6 +80,16 @@ pub(super) async fn submit(
     Ok(Json(Submitted { id, index: appended.index, known: appended.known }))
 }
 
+impl Site {
+    /// Appends what somebody sent, when the plant's rules admit it.
+    pub(super) async fn take(&self, entry: &Entry) -> Answer<(Digest, Appended)> {
+        let bad = |e: base::CanonicalError| Problem::new(StatusCode::BAD_REQUEST, e.to_string());
+        let (bytes, id) = (entry.bytes().map_err(bad)?, entry.id().map_err(bad)?);
+        let appended = self.sequencer.append(bytes).await.map_err(append_problem)?;
+        Ok((id, appended))
+    }
+}
+
 /// The pictures that a report names must be here before it is logged, or its
 /// passport could never be issued.
 fn delivered(site: &Site, entry: &Entry) -> Answer<()> {
@@ -101,15 +107,28 @@ fn delivered(site: &Site, entry: &Entry) -> Answer<()> {
     Ok(())
 }
 
+/// An entry as somebody sent it, canonical or not.
+pub(super) fn parse(body: &[u8]) -> Answer<Entry> {
+    serde_json::from_slice(body)
+        .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("not an entry: {e}")))
+}
+
 #[derive(Deserialize, utoipa::IntoParams)]
 pub(super) struct PageQuery {
     /// The first index; the newest page when absent.
     from: Option<u64>,
     /// How many at most; 500 at most.
     limit: Option<u64>,
+    /// Newest first, only entries below this index.
+    before: Option<u64>,
+    /// Newest first, only entries that state this word, e.g. `order`.
+    word: Option<String>,
+    /// Newest first, only entries that this member stated.
+    issuer: Option<String>,
 }
 
-/// Entries in the order of the ledger, a page at a time.
+/// Entries a page at a time: in the order of the ledger, or newest first when
+/// `before`, `word` or `issuer` is given.
 #[utoipa::path(get, path = "/entries", params(PageQuery), responses((status = 200, body = Vec<Event>)))]
 pub(super) async fn list_entries(
     State(site): SiteState,
@@ -118,47 +137,89 @@ pub(super) async fn list_entries(
 ) -> Answer<Json<Vec<Event>>> {
     site.readable(&peer)?;
     let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE);
-    let size = site.sequencer.committed().borrow().checkpoint().size;
+    let size = site.durable();
+    if page.before.is_some() || page.word.is_some() || page.issuer.is_some() {
+        let before = page.before.unwrap_or(size).min(size);
+        let filter = Filter { word: page.word.as_deref(), issuer: page.issuer.as_deref() };
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let found = site.index.read().newest(before, limit, &filter);
+        return picked(&site, found, size).await.map(Json);
+    }
     let from = page.from.unwrap_or_else(|| size.saturating_sub(limit)).min(size);
-    events(&site, from, (from + limit).min(size), size).map(Json)
+    let to = from.saturating_add(limit).min(size);
+    let leaves = site.sequencer.reader().read_entries(from..to, size).map_err(fault)?;
+    (from..).zip(leaves).map(|(index, leaf)| event(index, &leaf)).collect::<Answer<_>>().map(Json)
 }
 
-fn events(site: &Site, from: u64, to: u64, size: u64) -> Answer<Vec<Event>> {
-    let leaves = site.sequencer.reader().read_entries(from..to, size).map_err(fault)?;
-    (from..)
-        .zip(leaves)
-        .map(|(index, leaf)| {
-            let leaf = proof::entry::Leaf::parse(&leaf).map_err(fault)?;
-            let id = leaf.entry.id().map_err(fault)?;
-            let statement = leaf.entry.statement;
-            Ok(Event {
-                index,
-                id,
-                issuer: statement.issuer,
-                logged_at: leaf.logged_at,
-                body: statement.body,
-            })
-        })
-        .collect()
+/// Entries that do not stand together.
+async fn picked(site: &Arc<Site>, indexes: Vec<u64>, size: u64) -> Answer<Vec<Event>> {
+    let site = site.clone();
+    let read = move || {
+        let reader = site.sequencer.reader();
+        let one = |index: u64| {
+            let leaf = reader.read_entries(index..index + 1, size).map_err(fault)?.pop();
+            event(index, &leaf.unwrap_or_default())
+        };
+        indexes.into_iter().map(one).collect()
+    };
+    tokio::task::spawn_blocking(read).await.map_err(fault)?
+}
+
+fn event(index: u64, leaf: &[u8]) -> Answer<Event> {
+    let leaf = proof::entry::Leaf::parse(leaf).map_err(fault)?;
+    let id = leaf.entry.id().map_err(fault)?;
+    let statement = leaf.entry.statement;
+    Ok(Event {
+        index,
+        id,
+        issuer: statement.issuer,
+        logged_at: leaf.logged_at,
+        body: statement.body,
+    })
+}
+
+/// Every entry that concerns an order, in the order of the ledger: the order, its
+/// refusal or run, recordings, grants, reads, reports, passports and what was
+/// revoked or destroyed. 1000 at most, the newest of them.
+#[utoipa::path(get, path = "/orders/{id}/trace", responses((status = 200, body = Vec<Event>)))]
+pub(super) async fn trace(
+    State(site): SiteState,
+    peer: Peer,
+    Path(id): Path<String>,
+) -> Answer<Json<Vec<Event>>> {
+    site.readable(&peer)?;
+    let id = digest(&id)?;
+    let size = site.durable();
+    let indexes: Vec<u64> = {
+        let index = site.index.read();
+        let all = index.of_order(&id);
+        let newest = all.get(all.len().saturating_sub(TRACE)..).unwrap_or_default();
+        // The order itself is never left out.
+        let first = all.first().filter(|_| all.len() > TRACE);
+        first.into_iter().chain(newest).copied().filter(|i| *i < size).collect()
+    };
+    if indexes.is_empty() {
+        return Err(Problem::new(StatusCode::NOT_FOUND, format!("no order {id} is on the ledger")));
+    }
+    picked(&site, indexes, size).await.map(Json)
 }
 
 /// One leaf, whole.
-#[utoipa::path(get, path = "/entries/{id}", responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/entries/{id}", responses((status = 200, body = Logged)))]
 pub(super) async fn show_entry(
     State(site): SiteState,
     peer: Peer,
     Path(id): Path<String>,
-) -> Answer<Json<serde_json::Value>> {
+) -> Answer<Json<Logged>> {
     site.readable(&peer)?;
     let index = index_of(&site.plant.read(), &id)?;
-    let size = site.sequencer.committed().borrow().checkpoint().size;
+    let size = site.durable();
     if index >= size {
         return Err(not_logged(&id));
     }
     let leaf = site.sequencer.reader().read_entries(index..index + 1, size).map_err(fault)?.pop();
-    let leaf =
-        serde_json::from_slice::<serde_json::Value>(&leaf.unwrap_or_default()).map_err(fault)?;
-    Ok(Json(serde_json::json!({ "index": index, "leaf": leaf })))
+    let leaf = serde_json::from_slice(&leaf.unwrap_or_default()).map_err(fault)?;
+    Ok(Json(Logged { index, leaf }))
 }
 
 /// An entry by index, full identifier or the beginning of one.
@@ -168,8 +229,7 @@ fn index_of(plant: &Plant, text: &str) -> Answer<u64> {
     {
         return Ok(index);
     }
-    let id: Digest =
-        text.parse().map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("{e}")))?;
+    let id = digest(text)?;
     plant.index_of(&id).ok_or_else(|| not_logged(text))
 }
 
@@ -202,8 +262,7 @@ pub(super) async fn explain_entry(
     body: Body,
 ) -> Answer<Json<Explanation>> {
     site.readable(&peer)?;
-    let entry: Entry = serde_json::from_slice(&body)
-        .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("not an entry: {e}")))?;
+    let entry = parse(&body)?;
     let plant = site.plant.read();
     let admitted =
         plant.verify(entry).and_then(|verified| plant.admit(verified, now().max(plant.logged_at)));
@@ -219,9 +278,38 @@ pub(super) async fn explain_order(
     Path(id): Path<String>,
 ) -> Answer<Json<Explanation>> {
     site.readable(&peer)?;
-    let id: Digest =
-        id.parse().map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("{e}")))?;
-    site.explain(&id).map(Json)
+    site.explain(&digest(&id)?).map(Json)
+}
+
+/// Why an order that nobody has signed yet would or would not be accepted, rule by
+/// rule.
+#[utoipa::path(post, path = "/orders/explanation", request_body = OrderDraft, responses((status = 200, body = Explanation)))]
+pub(super) async fn explain_draft(
+    State(site): SiteState,
+    peer: Peer,
+    body: Body,
+) -> Answer<Json<Explanation>> {
+    site.readable(&peer)?;
+    let bad = |e: serde_json::Error| {
+        Problem::new(StatusCode::BAD_REQUEST, format!("not the draft of an order: {e}"))
+    };
+    let draft: OrderDraft = serde_json::from_slice(&body).map_err(bad)?;
+    let order = serde_json::from_value(draft.order).map_err(bad)?;
+    let newest = site.newest()?;
+    let plant = site.plant.read();
+    let asked = gate::Draft {
+        issuer: &draft.issuer,
+        key: &draft.key,
+        user_verified: draft.user_verified,
+        order: &order,
+    };
+    let checks: Vec<_> =
+        gate::motion::foresee(&plant, &asked, &newest, now()).into_iter().map(check).collect();
+    Ok(Json(Explanation { accepted: checks.iter().all(|c| c.ok), checks, refusal: None }))
+}
+
+fn digest(text: &str) -> Answer<Digest> {
+    text.parse().map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("{e}")))
 }
 
 fn append_problem(error: AppendError) -> Problem {

@@ -17,7 +17,7 @@ use base::{Digest, Id};
 use node::now;
 use policy::Role;
 use proof::keys::Signer;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use transport::{Peer, Problem};
 
 /// Store bytes under their digest: a picture, template or program.
@@ -147,9 +147,13 @@ pub(super) async fn passport(
     Path((id, form)): Path<(String, String)>,
 ) -> Answer<Response> {
     site.readable(&peer)?;
+    read_passport(site, &id, &form).await
+}
+
+async fn read_passport(site: Arc<Site>, id: &str, form: &str) -> Answer<Response> {
     let id: Digest =
         id.parse().map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("{e}")))?;
-    let kind = match form.as_str() {
+    let kind = match form {
         "vc.jwt" => "application/vc+jwt",
         "json" => "application/json",
         "html" => "text/html; charset=utf-8",
@@ -168,7 +172,12 @@ pub(super) async fn passport(
     let bytes = tokio::task::spawn_blocking(move || site.read_named("passports", &name))
         .await
         .map_err(fault)?;
-    Ok(([(header::CONTENT_TYPE, kind)], bytes.map_err(|_| missing())?).into_response())
+    let bytes = bytes.map_err(|_| missing())?;
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_SECURITY_POLICY, console::headers::DOCUMENT),
+    ];
+    Ok((headers, bytes).into_response())
 }
 
 /// A cell's cosignature of a checkpoint that it has seen.
@@ -205,10 +214,19 @@ fn issuer(
     Ok(Json(shape(&did, site.node.member(), &site.node.signer.public())))
 }
 
-/// The newest passport of a part as a page: what its QR code leads to.
+/// The newest passport of a part as a page, for readers of the ledger.
 pub(super) async fn newest_passport(
     state: SiteState,
     peer: Peer,
+    part: Path<String>,
+) -> Answer<Response> {
+    state.readable(&peer)?;
+    public_passport(state, part).await
+}
+
+/// The newest passport of a part as a page: what its QR code leads to.
+pub(super) async fn public_passport(
+    State(state): SiteState,
     Path(part): Path<String>,
 ) -> Answer<Response> {
     let newest = {
@@ -223,5 +241,5 @@ pub(super) async fn newest_passport(
     let newest = newest.ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, format!("part `{shown}` has no passport"))
     })?;
-    passport(state, peer, Path((newest.to_string(), "html".into()))).await
+    read_passport(state, &newest.to_string(), "html").await
 }

@@ -4,6 +4,7 @@
 //! committed. That is safe: whatever rests on it is itself an entry, which stands
 //! behind the batch and is acknowledged after it.
 
+use super::index::Indexed;
 use api::Event;
 use base::{Millis, Refusal, Rule};
 use ledger::{Admission, Admitted};
@@ -32,14 +33,15 @@ impl Shared {
 /// Admits entries and announces them once they are durable.
 pub struct Fold {
     plant: Shared,
+    index: Indexed,
     pending: Vec<Event>,
     events: broadcast::Sender<Event>,
 }
 
 impl Fold {
-    /// Admits onto `plant`, announcing to `events`.
-    pub fn new(plant: Shared, events: broadcast::Sender<Event>) -> Self {
-        Self { plant, pending: Vec::new(), events }
+    /// Admits onto `plant` and `index`, announcing to `events`.
+    pub fn new(plant: Shared, index: Indexed, events: broadcast::Sender<Event>) -> Self {
+        Self { plant, index, pending: Vec::new(), events }
     }
 }
 
@@ -65,6 +67,11 @@ impl Admission for Fold {
         let leaf = admitted.leaf();
         let bytes = leaf.bytes().map_err(|e| unreadable(e.to_string()))?;
         let statement = leaf.entry.statement;
+        let body = admitted.body().clone();
+        let mut plant = self.plant.0.write().unwrap_or_else(PoisonError::into_inner);
+        plant.apply(admitted);
+        self.index.add(&plant, &id, &statement.issuer, &body);
+        drop(plant);
         self.pending.push(Event {
             index,
             id,
@@ -72,7 +79,6 @@ impl Admission for Fold {
             logged_at,
             body: statement.body,
         });
-        self.plant.0.write().unwrap_or_else(PoisonError::into_inner).apply(admitted);
         Ok(Admitted::New { leaf: bytes })
     }
 

@@ -13,8 +13,8 @@ use base::{Digest, Refusal, Rule};
 use node::now;
 use policy::{Action, Resource};
 use proof::log::WitnessedCheckpoint;
-use serde::Deserialize;
-use std::sync::Arc;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc};
 use transport::{Peer, Problem};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -28,7 +28,7 @@ pub(super) type SiteState = State<Arc<Site>>;
 #[derive(OpenApi)]
 #[openapi(info(
     title = "Interlock site",
-    description = "The site's API. Mutual TLS says who asks; a signed entry says what is wanted. Errors are RFC 9457 problems."
+    description = "The site's API. Mutual TLS or a console's session says who asks; a signed entry says what is wanted. Errors are RFC 9457 problems."
 ))]
 struct Doc;
 
@@ -41,6 +41,8 @@ fn versioned() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(entries::prove_entry))
         .routes(routes!(state))
         .routes(routes!(entries::explain_order))
+        .routes(routes!(entries::explain_draft))
+        .routes(routes!(entries::trace))
         .routes(routes!(entries::explain_entry))
         .routes(routes!(may))
         .routes(routes!(files::dossier))
@@ -54,24 +56,29 @@ fn versioned() -> OpenApiRouter<Arc<Site>> {
 
 /// The OpenAPI document, made from the code.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    OpenApiRouter::with_openapi(Doc::openapi()).nest(api::PREFIX, versioned()).into_openapi()
+    OpenApiRouter::with_openapi(Doc::openapi())
+        .nest(api::PREFIX, versioned())
+        .into_openapi()
+        .nest(api::console::PREFIX, super::console::openapi())
 }
 
-/// All routes of the site.
+/// All routes of the site for machines.
 pub fn router(site: Arc<Site>) -> Router {
-    let (versioned, doc) = OpenApiRouter::with_openapi(Doc::openapi())
-        .nest(api::PREFIX, versioned())
-        .split_for_parts();
-    let doc = Arc::new(doc);
+    documents(false)
+        .route("/livez", axum::routing::get(|| async { "live\n" }))
+        .route("/readyz", axum::routing::get(ready))
+        .with_state(site.clone())
+        .merge(api(site))
+}
+
+/// The API, the ledger and the gateway: what people and machines ask alike.
+pub fn api(site: Arc<Site>) -> Router {
+    let doc = Arc::new(openapi());
+    let versioned = OpenApiRouter::new().nest(api::PREFIX, versioned()).split_for_parts().0;
     let ledger = ledger::router(site.sequencer.reader().clone())
         .layer(axum::middleware::from_fn_with_state(site.clone(), only_readers));
     versioned
         .route("/api/openapi.json", axum::routing::get(move || async move { Json((*doc).clone()) }))
-        .route("/.well-known/did.json", axum::routing::get(files::did_document))
-        .route("/.well-known/jwks.json", axum::routing::get(files::jwks))
-        .route("/passports/{part}", axum::routing::get(files::newest_passport))
-        .route("/livez", axum::routing::get(|| async { "live\n" }))
-        .route("/readyz", axum::routing::get(ready))
         .route("/metrics", axum::routing::get(metrics))
         .with_state(site.clone())
         .merge(ledger)
@@ -79,6 +86,18 @@ pub fn router(site: Arc<Site>) -> Router {
         // The server's own limit is that of the largest upload; a route that takes
         // more than this says so.
         .layer(DefaultBodyLimit::max(MAX_BODY))
+}
+
+/// Passports' pages and the keys that verify them; for anybody when `public`.
+pub fn documents(public: bool) -> Router<Arc<Site>> {
+    let passports = match public {
+        true => axum::routing::get(files::public_passport),
+        false => axum::routing::get(files::newest_passport),
+    };
+    Router::new()
+        .route("/.well-known/did.json", axum::routing::get(files::did_document))
+        .route("/.well-known/jwks.json", axum::routing::get(files::jwks))
+        .route("/passports/{part}", passports)
 }
 
 async fn only_readers(
@@ -109,6 +128,11 @@ impl Site {
             reason: decision.because.join("; "),
             accepted: "a member whom the policy allows to `plant.read`".into(),
         })
+    }
+
+    /// How many entries are durable.
+    pub(super) fn durable(&self) -> u64 {
+        self.sequencer.committed().borrow().checkpoint().size
     }
 
     /// Whether a peer is enrolled at all.
@@ -175,7 +199,7 @@ impl Site {
     }
 }
 
-fn check(c: gate::Check) -> Check {
+pub(super) fn check(c: gate::Check) -> Check {
     Check { rule: c.rule, ok: c.ok, found: c.found, accepted: c.accepted, transient: c.transient }
 }
 
@@ -202,14 +226,43 @@ async fn overview(State(site): SiteState, peer: Peer) -> Answer<Json<Overview>> 
     }))
 }
 
+#[derive(Deserialize, utoipa::IntoParams)]
+struct StateQuery {
+    /// The newest so many of `orders`, `recordings`, `grants` or `reports`; all when
+    /// neither this nor `before` is given.
+    limit: Option<usize>,
+    /// Only those whose entry stands below this index.
+    before: Option<u64>,
+}
+
+impl StateQuery {
+    /// The newest of a map that pass, as the map that they are a part of.
+    fn of<K: ToString, V: Serialize>(
+        &self,
+        map: &BTreeMap<K, V>,
+        index: impl Fn(&V) -> u64,
+    ) -> serde_json::Result<serde_json::Value> {
+        let before = self.before.unwrap_or(u64::MAX);
+        let mut found: Vec<(&K, &V)> = map.iter().filter(|(_, v)| index(v) < before).collect();
+        if let Some(limit) = self.limit {
+            found.sort_unstable_by_key(|(_, v)| std::cmp::Reverse(index(v)));
+            found.truncate(limit);
+        }
+        let pairs = found.into_iter().map(|(k, v)| Ok((k.to_string(), serde_json::to_value(v)?)));
+        pairs.collect::<serde_json::Result<_>>().map(serde_json::Value::Object)
+    }
+}
+
 /// A part of the plant's state: `members`, `programs`, `templates`, `orders`,
 /// `recordings`, `grants`, `reports`, `holds`, `proposals`, `enrolments` or
-/// `policy`.
-#[utoipa::path(get, path = "/state/{part}", responses((status = 200, body = Object)))]
+/// `policy`. Orders, recordings, grants and reports come a page at a time on
+/// request.
+#[utoipa::path(get, path = "/state/{part}", params(StateQuery), responses((status = 200, body = Object)))]
 async fn state(
     State(site): SiteState,
     peer: Peer,
     Path(part): Path<String>,
+    Query(query): Query<StateQuery>,
 ) -> Answer<Json<serde_json::Value>> {
     site.readable(&peer)?;
     let plant = site.plant.read();
@@ -217,10 +270,10 @@ async fn state(
         "members" => serde_json::to_value(&plant.members),
         "programs" => serde_json::to_value(&plant.programs),
         "templates" => serde_json::to_value(&plant.templates),
-        "orders" => serde_json::to_value(&plant.orders),
-        "recordings" => serde_json::to_value(&plant.recordings),
-        "grants" => serde_json::to_value(&plant.grants),
-        "reports" => serde_json::to_value(&plant.reports),
+        "orders" => query.of(&plant.orders, |o| o.index),
+        "recordings" => query.of(&plant.recordings, |r| r.index),
+        "grants" => query.of(&plant.grants, |g| g.index),
+        "reports" => query.of(&plant.reports, |r| r.index),
         "holds" => serde_json::to_value(&plant.holds),
         "proposals" => serde_json::to_value(&plant.proposals),
         "enrolments" => serde_json::to_value(&plant.enrolments),

@@ -8,7 +8,7 @@ use super::Site;
 use anyhow::{Context, Result};
 use base::Digest;
 use node::now;
-use passport::{Draft, ProvenLeaf, excerpt_for};
+use passport::{Draft, ProvenLeaf, excerpt_for, rests_on};
 use plant::{Body, body};
 use proof::{entry::Leaf, recording::SignedManifest};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -170,23 +170,9 @@ pub fn excerpt(site: &Site, grant: &Digest, size: u64) -> Result<Vec<u64>> {
         orders.insert(state.grant.order);
         (orders, state.grant.recordings.clone())
     };
-    let belongs = |leaf: &Leaf| -> bool {
-        let id = leaf.entry.id().ok();
-        let body = serde_json::from_value::<Body>(leaf.entry.statement.body.clone());
-        match body {
-            Ok(Body::Genesis(_) | Body::Propose(_) | Body::Approve(_) | Body::RevokeKey(_)) => true,
-            Ok(Body::Order(_)) => id.is_some_and(|id| orders.contains(&id)),
-            Ok(Body::RunStarted(s)) => orders.contains(&s.order),
-            Ok(Body::RunEnded(e)) => orders.contains(&e.order),
-            Ok(Body::Recording(r)) => roots.contains(&r.root),
-            Ok(Body::Grant(_)) => id == Some(*grant),
-            Ok(Body::RevokeGrant(r)) => r.grant == *grant,
-            _ => false,
-        }
-    };
     let mut indexes = Vec::new();
     site.sequencer.reader().for_each_entry(0..size, size, |index, bytes: &[u8]| -> Result<()> {
-        if belongs(&Leaf::parse(bytes)?) {
+        if rests_on(&Leaf::parse(bytes)?, grant, &orders, &roots) {
             indexes.push(index);
         }
         Ok(())

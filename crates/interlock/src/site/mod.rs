@@ -4,13 +4,15 @@
 //! verified by whoever takes it.
 
 mod blobs;
+mod cells;
+mod console;
 mod entries;
 mod events;
 mod files;
 mod fold;
 mod http;
+mod index;
 mod issue;
-mod limiter;
 mod recordings;
 mod witness;
 
@@ -20,8 +22,8 @@ use anyhow::{Context, Result, bail};
 use base::{Digest, Millis, Refusal, to_canonical};
 use blobs::Blobs;
 use fold::{Fold, Shared};
+use index::{Index, Indexed};
 use ledger::{AppendError, Appended, Publisher, RealFs, Sequencer, Store, Timing};
-use limiter::Limiter;
 use node::{Node, fresh_nonce, now};
 use plant::{
     Plant,
@@ -33,8 +35,11 @@ use proof::{
     log::LogSigner,
 };
 use std::{path::Path, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::broadcast};
-use transport::{ClientAuth, Server};
+use tokio::{
+    net::TcpListener,
+    sync::{broadcast, watch},
+};
+use transport::{ClientAuth, Limiter, Server};
 use vault::{keys::KeyVault, store::Store as BlockStore};
 
 /// How many events a slow listener may fall behind before it must read the list.
@@ -49,6 +54,7 @@ pub struct Site {
     /// The site's own folder and key.
     pub node: Node,
     plant: Shared,
+    index: Indexed,
     sequencer: Sequencer,
     publisher: Publisher,
     blocks: Arc<BlockStore>,
@@ -78,12 +84,13 @@ impl Site {
             Store::create(fs.as_ref(), &log_dir, &signer)?;
         }
         let mut store = Store::open(fs.clone(), &log_dir, signer)?;
-        let plant = replay(&node, &mut store)?;
+        let (plant, index) = replay(&node, &mut store)?;
         tracing::info!(entries = plant.size, "ledger replayed");
 
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
         let plant = Shared::new(plant);
-        let fold = Fold::new(plant.clone(), events.clone());
+        let index = Indexed::new(index);
+        let fold = Fold::new(plant.clone(), index.clone(), events.clone());
         let sequencer =
             Sequencer::start(store, Box::new(fold), Arc::new(now), ledger::Limits::default());
         let server = node.config.server.clone().context("`interlock.toml` has no [server]")?;
@@ -107,6 +114,7 @@ impl Site {
         Ok(Arc::new(Self {
             node,
             plant,
+            index,
             sequencer,
             publisher,
             blocks,
@@ -118,12 +126,22 @@ impl Site {
         }))
     }
 
-    /// Serves until `shutdown` completes.
+    /// Serves until `shutdown` completes: machines on `listener`, people on
+    /// `consoles` when a console is configured.
     pub async fn serve(
         self: Arc<Self>,
         listener: TcpListener,
+        consoles: Option<TcpListener>,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<()> {
+        let desk = match &self.node.config.console {
+            Some(config) => Some(console::Desk::open(&self, config)?),
+            None => None,
+        };
+        let consoles = match (&desk, consoles) {
+            (Some(desk), Some(listener)) => Some((desk.server()?, listener)),
+            _ => None,
+        };
         let issuing = tokio::spawn(issue::react(self.clone()));
         let router = http::router(self.clone());
         let limits = transport::Limits {
@@ -134,10 +152,29 @@ impl Site {
         };
         let server =
             Server::new(router, &self.node.trust, &self.node.identity, ClientAuth::Required)?;
-        let served = server.limits(limits).run(listener, shutdown).await;
+        let ending = Ending::new(desk);
+        let (machines, people) = (ending.wait(), ending.wait());
+        let console = async {
+            match consoles {
+                Some((server, listener)) => server.run(listener, people).await,
+                None => Ok(()),
+            }
+        };
+        let mut both = std::pin::pin!(async {
+            // One that fails takes the other with it.
+            tokio::try_join!(server.limits(limits).run(listener, machines), console)
+        });
+        let served = tokio::select! {
+            done = &mut both => done,
+            () = shutdown => {
+                ending.begin();
+                both.await
+            }
+        };
         issuing.abort();
         self.sequencer.close().await;
-        Ok(served?)
+        served?;
+        Ok(())
     }
 
     /// Appends an entry; durable when this returns.
@@ -177,12 +214,39 @@ impl Site {
     }
 }
 
+/// The end of serving, told to both listeners and the console's streams.
+struct Ending {
+    desk: Option<Arc<console::Desk>>,
+    begun: watch::Sender<bool>,
+}
+
+impl Ending {
+    fn new(desk: Option<Arc<console::Desk>>) -> Self {
+        Self { desk, begun: watch::Sender::new(false) }
+    }
+
+    fn begin(&self) {
+        self.begun.send_replace(true);
+        self.desk.iter().for_each(|desk| desk.close());
+    }
+
+    /// Completes when the end has begun.
+    fn wait(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut begun = self.begun.subscribe();
+        async move {
+            // A closed channel means that nobody serves any more.
+            let _ = begun.wait_for(|begun| *begun).await;
+        }
+    }
+}
+
 fn ledger_exists(dir: &Path) -> Result<bool> {
     Ok(std::fs::read_dir(dir)?.next().is_some())
 }
 
 /// Folds what is on disk; begins the plant when there is nothing.
-fn replay(node: &Node, store: &mut Store) -> Result<Plant> {
+fn replay(node: &Node, store: &mut Store) -> Result<(Plant, Index)> {
+    let mut rows = Index::default();
     if store.size() == 0 {
         let path = node.dir.join("genesis.json");
         let bytes = std::fs::read(&path).with_context(|| format!("`{}`", path.display()))?;
@@ -190,13 +254,15 @@ fn replay(node: &Node, store: &mut Store) -> Result<Plant> {
         let plant = Plant::begin(&leaf)?;
         check_genesis(node, &plant)?;
         store.commit(&[to_canonical(&leaf)?])?;
-        return Ok(plant);
+        enter(&mut rows, &plant, leaf)?;
+        return Ok((plant, rows));
     }
     let (mut plant, size) = (None::<Plant>, store.size());
     store.reader().for_each_entry(0..size, size, |index, bytes: &[u8]| -> Result<()> {
+        let leaf = Leaf::parse(bytes)?;
         match &mut plant {
             None => {
-                let begun = Plant::begin(&Leaf::parse(bytes)?)?;
+                let begun = Plant::begin(&leaf)?;
                 check_genesis(node, &begun)?;
                 plant = Some(begun);
             }
@@ -204,9 +270,17 @@ fn replay(node: &Node, store: &mut Store) -> Result<Plant> {
                 plant.append(bytes).with_context(|| format!("ledger entry {index}"))?;
             }
         }
-        Ok(())
+        plant.iter().try_for_each(|plant| enter(&mut rows, plant, leaf.clone()))
     })?;
-    plant.context("the ledger is empty")
+    Ok((plant.context("the ledger is empty")?, rows))
+}
+
+/// Takes a leaf that the plant has applied into the index.
+fn enter(rows: &mut Index, plant: &Plant, leaf: Leaf) -> Result<()> {
+    let (id, statement) = (leaf.entry.id()?, leaf.entry.statement);
+    let body: Body = serde_json::from_value(statement.body)?;
+    rows.add(plant, &id, &statement.issuer, &body);
+    Ok(())
 }
 
 fn check_genesis(node: &Node, plant: &Plant) -> Result<()> {

@@ -6,7 +6,7 @@ use plant::{Body, Plant, body::*};
 use policy::Role;
 use proof::{
     entry::{Entry, Leaf, Statement, VERSION},
-    keys::{PublicKey, SecretKey, Signer},
+    keys::{Invitation, Passkey, PublicKey, SecretKey, Signer},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +27,23 @@ pub fn key(name: &str) -> SecretKey {
 
 pub fn print(name: &str) -> Digest {
     PublicKey::of(&key(name)).fingerprint()
+}
+
+/// An invitation whose seed is the name's.
+pub fn invitation(name: &str, not_after: Millis) -> PublicKey {
+    let ed25519 = Bytes(key(name).public().to_vec());
+    PublicKey::Invitation(Invitation { ed25519, not_after })
+}
+
+/// A passkey with a well-formed key that nobody holds.
+pub fn passkey(name: &str) -> Passkey {
+    let x = sha256(name.as_bytes()).0;
+    Passkey {
+        credential: Bytes(name.as_bytes().to_vec()),
+        es256: Bytes([&[4][..], &x, &x].concat()),
+        rp_id: "plant.example".into(),
+        origin: "https://plant.example".into(),
+    }
 }
 
 pub fn member(name: &str, roles: &[Role]) -> Member {
@@ -132,6 +149,20 @@ impl World {
         self.nonce += 1;
         let statement = statement(by, with, self.now, self.nonce, &body);
         self.log(sign(statement, &key(with)))
+    }
+
+    /// As a member, with an invitation by its seed's name.
+    pub fn try_invited(
+        &mut self,
+        by: &str,
+        seed: &str,
+        not_after: Millis,
+        body: Body,
+    ) -> Result<Digest, Refusal> {
+        self.nonce += 1;
+        let mut statement = statement(by, seed, self.now, self.nonce, &body);
+        statement.key = invitation(seed, not_after).fingerprint();
+        self.log(sign(statement, &key(seed)))
     }
 
     pub fn by(&mut self, by: &str, body: Body) -> Digest {

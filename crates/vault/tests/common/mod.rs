@@ -41,7 +41,11 @@ pub fn id(text: &str) -> Id {
 }
 
 pub fn peer(member: &str) -> Peer {
-    Peer { member: id(member), cert: Digest([0; 32]), address: "127.0.0.1:1".parse().unwrap() }
+    Peer {
+        member: id(member),
+        credential: Digest([0; 32]),
+        address: "127.0.0.1:1".parse().unwrap(),
+    }
 }
 
 /// A plant of two officers.

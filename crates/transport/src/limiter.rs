@@ -1,5 +1,5 @@
-//! A bound on what each peer may cause in a window of time: refusals on the ledger,
-//! bytes in the store.
+//! A bound on what each peer may cause in a window of time: refusals on a ledger,
+//! bytes in a store, attempts to sign in.
 
 use base::Millis;
 use std::{

@@ -1,0 +1,40 @@
+/** The console's pages, as a plant with one finished job has them. */
+import { cli } from "./people";
+
+export interface Address { name: string; path: string }
+
+/** A desk, a tablet beside the cell, a phone. */
+export const screens = [
+  { width: 1280, height: 800 },
+  { width: 1024, height: 768 },
+  { width: 820, height: 1180 },
+  { width: 390, height: 844 },
+];
+
+/** An address of each page. */
+export function addresses(): Address[] {
+  const first = (words: string[]): string => Object.keys(cli("auditor", ...words) as object)[0] ?? "";
+  const order = first(["order", "list"]);
+  return [
+    { name: "plant", path: "/" },
+    { name: "order", path: "/order" },
+    { name: "runs", path: "/runs" },
+    { name: "run", path: `/runs/${order}` },
+    { name: "recordings", path: "/recordings" },
+    { name: "recording", path: `/recordings/${first(["recording", "list"])}` },
+    { name: "grants", path: "/grants" },
+    { name: "grant", path: `/grants/${first(["grant", "list"])}` },
+    { name: "reports", path: "/reports" },
+    { name: "report", path: `/reports/${first(["report", "list"])}` },
+    { name: "models", path: "/models" },
+    { name: "passport", path: "/passport/flange-1" },
+    { name: "trace", path: `/trace?order=${order}` },
+    { name: "ledger", path: "/ledger" },
+    { name: "entry", path: "/ledger/0" },
+    { name: "changes", path: "/changes" },
+    { name: "people", path: "/people" },
+    { name: "person", path: "/people/operator" },
+    { name: "policy", path: "/policy" },
+    { name: "check", path: "/check" },
+  ];
+}

@@ -1,0 +1,30 @@
+/** A shift of runs on one page: it stays within memory. */
+import { cli, expect, test } from "./people";
+
+/** How many runs; `cargo xtask console browser --soak` asks for more. */
+const RUNS = Number(process.env["INTERLOCK_SOAK"] ?? "6");
+
+test("the run page stays within memory over many runs", async ({ people }) => {
+  test.setTimeout(60_000 * RUNS);
+  const { page, devtools } = people.operator;
+  await devtools.send("Performance.enable");
+  const heap = async (): Promise<{ bytes: number; nodes: number; listeners: number }> => {
+    await devtools.send("HeapProfiler.collectGarbage");
+    const { metrics } = await devtools.send("Performance.getMetrics");
+    const value = (name: string): number => metrics.find((m) => m.name === name)?.value ?? Number.NaN;
+    return { bytes: value("JSHeapUsedSize"), nodes: value("Nodes"), listeners: value("JSEventListeners") };
+  };
+  const seen: { bytes: number; nodes: number; listeners: number }[] = [];
+  for (let run = 0; run < RUNS; run += 1) {
+    const { id } = cli("operator", "order", "sign", "--cell", "cell-1", "--program", "scan", "--part", `soak-${run}`, "--yes") as { id: string };
+    await page.evaluate((path) => { history.pushState(null, "", path); dispatchEvent(new PopStateEvent("popstate")); }, `/runs/${id}`);
+    await expect(page.getByText(/finished/i).first()).toBeVisible({ timeout: 60_000 });
+    seen.push(await heap());
+  }
+  const [warm, last] = [seen[Math.min(2, seen.length - 1)], seen.at(-1)];
+  if (warm === undefined || last === undefined) throw new Error("nothing was measured");
+  console.log(`heap after ${Math.min(3, RUNS)} runs ${(warm.bytes / 1e6).toFixed(1)} MB, after ${RUNS} runs ${(last.bytes / 1e6).toFixed(1)} MB`);
+  // Each run leaves its entries (kept to the newest 200), nothing that grows with time.
+  expect(last.bytes).toBeLessThan(warm.bytes + 3e6 + 0.4e6 * RUNS);
+  expect(last.nodes).toBeLessThan(warm.nodes * 2 + 2000);
+});

@@ -1,0 +1,31 @@
+import { defineConfig } from "@playwright/test";
+
+const plant = process.env["INTERLOCK_PLANT"];
+if (plant === undefined) throw new Error("run this with `cargo xtask console browser`: it needs a plant");
+
+export default defineConfig({
+  testDir: "browser",
+  outputDir: process.env["INTERLOCK_OUT"] ?? "../../../target/browser/results",
+  // One plant, one ledger: what one test states, the next one sees.
+  workers: 1,
+  fullyParallel: false,
+  timeout: 120_000,
+  expect: { timeout: 20_000 },
+  reporter: [["list"]],
+  use: {
+    viewport: { width: 1280, height: 800 },
+    launchOptions: {
+      executablePath: "/usr/bin/chromium",
+      args: [
+        "--no-sandbox", "--disable-gpu", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+        "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+      ],
+    },
+    trace: "retain-on-failure",
+  },
+  projects: [
+    { name: "browser", testMatch: /.*\.spec\.ts/ },
+    { name: "gallery", testMatch: /gallery\.ts/ },
+    { name: "timings", testMatch: /timings\.ts/ },
+  ],
+});

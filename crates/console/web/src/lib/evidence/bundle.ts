@@ -1,0 +1,95 @@
+/**
+ * Everything that an audit of one run needs, in one file: the anchors, each leaf of the run with
+ * a C2SP tlog-proof of its own, the leaves that changed the rules before it, the recordings'
+ * manifests and the passports. Each leaf was verified here before it went in.
+ */
+import type { Digest, LedgerEvent, Millis } from "../ledger/types";
+import type { Json, Leaf } from "../verify";
+import { stated } from "./chain";
+import type { Trusted } from "./trust";
+import { inTurn, type Verifier } from "./verifier";
+
+export const FORMAT = "interlock/trace/1";
+
+export interface ProvenLeaf {
+  index: number;
+  leaf: Leaf;
+  /** C2SP tlog-proof: index, path and cosigned checkpoint. */
+  proof: string;
+}
+
+export interface Bundle {
+  format: typeof FORMAT;
+  order: Digest;
+  exported_at: Millis;
+  anchors: Json;
+  entries: ProvenLeaf[];
+  /** The cells' signed manifests by root CID. */
+  manifests: Record<string, Json>;
+  /** The `vc+jwt` passports by their report. */
+  passports: Record<Digest, string>;
+}
+
+/** What is read of the site beside the entries. */
+export interface Reader {
+  text(path: string): Promise<string>;
+}
+
+/** Collects the file. `progress` hears of each entry. @throws Broken when one does not hold. */
+export async function bundleOf(
+  order: Digest,
+  events: readonly LedgerEvent[],
+  verifier: Verifier,
+  trust: Trusted,
+  reader: Reader,
+  now: Millis,
+  progress: (done: number, total: number) => void,
+): Promise<Bundle> {
+  const manifests = await manifestsOf(events, reader);
+  const all = [...events, ...(await earlier(order, manifests, reader))];
+  const indexes = [...new Set(all.map((event) => event.index))];
+  let done = 0;
+  const run = await inTurn(indexes, async (at): Promise<ProvenLeaf> => {
+    const { index, leaf, proof } = await verifier.entry(at);
+    progress(++done, indexes.length);
+    return { index, leaf, proof };
+  });
+  const rules = await verifier.rulesBefore(Math.max(...indexes));
+  const entries = [...rules, ...run.filter((leaf) => !rules.some((rule) => rule.index === leaf.index))];
+  return {
+    format: FORMAT,
+    order,
+    exported_at: now,
+    anchors: trust.raw,
+    entries: entries.sort((a, b) => a.index - b.index),
+    manifests,
+    passports: await passportsOf(events, reader),
+  };
+}
+
+async function manifestsOf(events: readonly LedgerEvent[], reader: Reader): Promise<Record<string, Json>> {
+  const roots = new Set(stated(events, "recording").map(({ body }) => body.root));
+  stated(events, "grant").forEach(({ body }) => body.recordings.forEach((root) => roots.add(root)));
+  const found = await inTurn([...roots], async (root) => [root, JSON.parse(await reader.text(`/api/v1/recordings/${root}/manifest`)) as Json] as const);
+  return Object.fromEntries(found);
+}
+
+/** What stands behind recordings of earlier runs that were granted together with this one's. */
+async function earlier(order: Digest, manifests: Record<string, Json>, reader: Reader): Promise<LedgerEvent[]> {
+  const orders = new Set(Object.values(manifests).map(orderOf).filter((id) => id !== null && id !== order));
+  const traces = await inTurn([...orders], async (id) => JSON.parse(await reader.text(`/api/v1/orders/${id}/trace`)) as LedgerEvent[]);
+  const wanted = ["order", "run-started", "run-ended", "recording"];
+  return traces.flat().filter((event) => wanted.some((word) => word in event.body));
+}
+
+function orderOf(manifest: Json): string | null {
+  const claim = typeof manifest === "object" && manifest !== null && !Array.isArray(manifest) ? manifest["claim"] : null;
+  const order = typeof claim === "object" && claim !== null && !Array.isArray(claim) ? claim["order"] : null;
+  return typeof order === "string" && /^[0-9a-f]{64}$/.test(order) ? order : null;
+}
+
+async function passportsOf(events: readonly LedgerEvent[], reader: Reader): Promise<Record<Digest, string>> {
+  const reports = stated(events, "passport").map(({ body }) => body.report);
+  const found = await inTurn(reports, async (report) => [report, await reader.text(`/api/v1/reports/${report}/passport/vc.jwt`)] as const);
+  return Object.fromEntries(found);
+}

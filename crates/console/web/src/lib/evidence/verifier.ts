@@ -1,0 +1,233 @@
+/**
+ * Verifies entries of a live site in this browser: each leaf by its inclusion proof under a
+ * cosigned checkpoint, its signature under the key that was enrolled where it stands. The site
+ * delivers bytes; it is never asked whether they hold.
+ *
+ * What changed the keys is read from the site and proven like all else. A site that hides such
+ * an entry is found by who has the whole ledger: `interlock audit replay` reads all of it.
+ */
+import type { LedgerEvent, Word } from "../ledger/types";
+import { Broken, Keyring, sha256Hex, toHex, utf8, verifyTlogProof, type Anchors, type Leaf, type PublicKey, type Signed, type WitnessedCheckpoint } from "../verify";
+import { entryId, leafBytes, leafShape } from "../verify/entry";
+import { isObject, parse } from "../verify/jcs";
+import { Steps } from "./steps";
+
+/** Where bytes come from: the site, or a test. */
+export interface Source {
+  text(path: string): Promise<string>;
+}
+
+/** An entry that holds. */
+export interface Proven {
+  index: number;
+  id: string;
+  leaf: Leaf;
+  signed: Signed;
+  checkpoint: WitnessedCheckpoint;
+  proof: string;
+}
+
+interface Included {
+  index: number;
+  id: string;
+  leaf: Leaf;
+  checkpoint: WitnessedCheckpoint;
+  proof: string;
+}
+
+const RULES: readonly Word[] = ["genesis", "propose", "approve", "accept", "revoke-key"];
+const PAGE = 500;
+/** The most changes of the rules that are folded here. */
+const MOST_RULES = 4000;
+/** Entries never change: what was verified once is kept, within bounds. */
+const MOST_KEPT = 2000;
+const LAST = Number.MAX_SAFE_INTEGER;
+
+export class Verifier {
+  private rules: Included[] = [];
+  /** The newest index that was there when the rules were read. */
+  private scanned = -1;
+  private scanning: Promise<void> | null = null;
+  private rings = new Map<number, Promise<Keyring>>();
+  private kept = new Map<string, Promise<Proven>>();
+
+  constructor(
+    readonly anchors: Anchors,
+    private readonly source: Source,
+  ) {}
+
+  /** Verifies an entry, by index or identifier. @throws Broken when it does not hold. */
+  entry(wanted: number | string, steps = new Steps()): Promise<Proven> {
+    const key = String(wanted);
+    const there = this.kept.get(key);
+    if (there !== undefined && steps.list.length === 0) {
+      return there.then((proven) => {
+        steps.list.push(...wordsOf(proven, this.anchors));
+        return proven;
+      });
+    }
+    if (this.kept.size >= MOST_KEPT) this.kept.clear();
+    const made = this.verify(wanted, steps);
+    this.kept.set(key, made);
+    // What failed may have failed by the network: it is tried anew.
+    made.catch(() => this.kept.delete(key));
+    return made;
+  }
+
+  private async verify(wanted: number | string, steps: Steps): Promise<Proven> {
+    const found = await steps.check("ledger", () => this.included(wanted), (made) => ledgerWords(made, this.anchors));
+    const signed = await steps.check("signature", () => this.signed(found), signatureWords);
+    return { ...found, signed };
+  }
+
+  private async signed(found: Included): Promise<Signed> {
+    await this.covers(found.index);
+    if (found.index === 0) {
+      const [ring, signed] = await Keyring.begin(found.leaf);
+      this.checkGenesis(ring);
+      return signed;
+    }
+    return (await this.ringAt(found.index)).verify(found.leaf, nameOf(found.index, found.leaf));
+  }
+
+  /** The keys of a member that counted just before an index. */
+  async keysAt(member: string, index: number): Promise<PublicKey[]> {
+    await this.covers(index);
+    return (await this.ringAt(index)).liveKeys(member);
+  }
+
+  /** The leaves of all changes of the rules before an index: what an audit folds. */
+  async rulesBefore(index: number): Promise<{ index: number; leaf: Leaf; proof: string }[]> {
+    await this.covers(index);
+    return this.rules.filter((rule) => rule.index < index).map(({ index: at, leaf, proof }) => ({ index: at, leaf, proof }));
+  }
+
+  /** A leaf that stands in a witnessed log. */
+  private async included(wanted: number | string): Promise<Included> {
+    const what = typeof wanted === "number" ? `entry ${wanted}` : `entry ${wanted.slice(0, 8)}`;
+    const [answer, proof] = await Promise.all([
+      this.source.text(`/api/v1/entries/${wanted}`),
+      this.source.text(`/api/v1/entries/${wanted}/proof`),
+    ]);
+    const value = parse(answer, what);
+    if (!isObject(value)) throw new Broken(what, "an object is expected");
+    const leaf = leafShape(value["leaf"] ?? null, what);
+    const { index, checkpoint } = await verifyTlogProof(this.anchors.log, utf8(proof), leafBytes(leaf, what));
+    const id = await entryId(leaf.entry);
+    const same = typeof wanted === "number" ? wanted === index : wanted === id;
+    if (!same) throw new Broken(what, `the site proves entry ${index} (${id.slice(0, 8)}) instead`);
+    return { index, id, leaf, checkpoint, proof };
+  }
+
+  private checkGenesis(ring: Keyring): void {
+    if (ring.genesis === this.anchors.genesis) return;
+    throw new Broken("the plant", `its first entry is ${ring.genesis.slice(0, 8)}, ${this.anchors.genesis.slice(0, 8)} is trusted`);
+  }
+
+  /** Reads what changed the rules up to an index. */
+  private async covers(index: number): Promise<void> {
+    if (index <= this.scanned) return;
+    this.scanning ??= this.scan().finally(() => (this.scanning = null));
+    await this.scanning;
+    // Another page's scan may have begun before that entry was there.
+    if (index > this.scanned) await this.scan();
+    if (index > this.scanned) throw new Broken("the ledger", `the site lists ${this.scanned + 1} entries and proves entry ${index}`);
+  }
+
+  private async scan(): Promise<void> {
+    const [newest] = await this.list(`before=${LAST}&limit=1`);
+    if (newest === undefined) throw new Broken("the ledger", "it is empty");
+    const known = new Set(this.rules.map((rule) => rule.index));
+    const indexes: number[] = [];
+    for (const word of RULES) indexes.push(...(await this.indexesOf(word, known)));
+    if (indexes.length + known.size > MOST_RULES) throw new Broken("the rules", `at most ${MOST_RULES} changes are folded here`);
+    const added = await inTurn(indexes, (index) => this.included(index));
+    this.rules = [...this.rules, ...added].sort((a, b) => a.index - b.index);
+    // Rings of fewer rules stay what they are: only later ones changed.
+    this.scanned = newest.index;
+  }
+
+  /** Where entries of a word stand that are not known yet, newest first. */
+  private async indexesOf(word: Word, known: ReadonlySet<number>): Promise<number[]> {
+    const found: number[] = [];
+    let before = LAST;
+    for (;;) {
+      const page = await this.list(`word=${word}&before=${before}&limit=${PAGE}`);
+      const fresh = page.map((event) => event.index).filter((index) => index < before && !known.has(index));
+      found.push(...fresh);
+      if (page.length < PAGE || fresh.length < page.length || found.length > MOST_RULES) return found;
+      before = Math.min(...fresh);
+    }
+  }
+
+  private async list(query: string): Promise<LedgerEvent[]> {
+    return JSON.parse(await this.source.text(`/api/v1/entries?${query}`)) as LedgerEvent[];
+  }
+
+  /** The keys as they were just before an index. */
+  private ringAt(index: number): Promise<Keyring> {
+    const before = this.rules.filter((rule) => rule.index < index);
+    const last = before.at(-1)?.index ?? -1;
+    const there = this.rings.get(last);
+    if (there !== undefined) return there;
+    const made = this.fold(before);
+    if (this.rings.size >= 64) this.rings.clear();
+    this.rings.set(last, made);
+    made.catch(() => this.rings.delete(last));
+    return made;
+  }
+
+  private async fold(rules: readonly Included[]): Promise<Keyring> {
+    const [first, ...rest] = rules;
+    if (first?.index !== 0) throw new Broken("the plant", "its first entry is not shown");
+    const [ring] = await Keyring.begin(first.leaf);
+    this.checkGenesis(ring);
+    for (const { index, leaf } of rest) await ring.apply(await ring.verify(leaf, nameOf(index, leaf)), index);
+    return ring;
+  }
+}
+
+function nameOf(index: number, leaf: Leaf): string {
+  const body = leaf.entry.statement.body;
+  const [word] = isObject(body) ? Object.keys(body) : [];
+  return `entry ${index} (${word ?? "unknown"})`;
+}
+
+function ledgerWords({ index, id, checkpoint }: Included, anchors: Anchors): string {
+  const { origin, size, root, witnesses, witnessedAt } = checkpoint;
+  const time = new Date(witnessedAt).toISOString().slice(0, 19).replace("T", " ");
+  const needed = anchors.log.quorum;
+  return (
+    `Its text hashes to ${id.slice(0, 8)}…; that leaf stands at index ${index} of log ${origin} with ${size} entries (root ${toHex(root).slice(0, 8)}…). ` +
+    `The log signed that state, and ${witnesses.join(", ")} cosigned it by ${time} UTC (${needed} needed).`
+  );
+}
+
+function signatureWords(signed: Signed): string {
+  const means = signed.userVerified ? "with a passkey that checked the person" : "with a key file";
+  return `${signed.issuer} signed exactly this text ${means}; key ${signed.key.slice(0, 8)}… was enrolled and not revoked at that place of the ledger.`;
+}
+
+function wordsOf(proven: Proven, anchors: Anchors): { name: string; ok: true; words: string }[] {
+  return [
+    { name: "ledger", ok: true, words: ledgerWords(proven, anchors) },
+    { name: "signature", ok: true, words: signatureWords(proven.signed) },
+  ];
+}
+
+/** Maps with a few at a time, so that neither browser nor site is flooded. */
+export async function inTurn<T, R>(items: readonly T[], work: (item: T) => Promise<R>, abreast = 6): Promise<R[]> {
+  const made: R[] = new Array<R>(items.length);
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let at = next++; at < items.length; at = next++) made[at] = await work(items[at] as T);
+  };
+  await Promise.all(Array.from({ length: Math.min(abreast, items.length) }, lane));
+  return made;
+}
+
+/** Refuses bytes that are not those of a digest. */
+export async function mustBe(what: string, bytes: Uint8Array | string, digest: string): Promise<void> {
+  const found = await sha256Hex(bytes);
+  if (found !== digest) throw new Broken(what, `its SHA-256 is ${found.slice(0, 12)}…, ${digest.slice(0, 12)}… stands on the ledger`);
+}

@@ -1,0 +1,146 @@
+import { describe, expect, it } from "vitest";
+import type { Member, MemberState, Program } from "../../src/lib/ledger/types";
+import { differences, lineDiff, officersNeeded, type InForce } from "../../src/lib/people/differ";
+import { invited, keysOf, officerWarning, signs, sortedRoles, wrongId } from "../../src/lib/people/keys";
+import { deciding, policies } from "../../src/lib/people/policies";
+import { programOf, rowsOf, wrongRows, type Row } from "../../src/lib/people/program";
+
+const anna: Member = { id: "anna", keys: [{ ed25519: "AAAA" }], name: "Anna", roles: ["operator"] };
+const scan: Program = {
+  cells: ["cell-1"], id: "scan", sha256: "aa".repeat(32), title: "Scan",
+  parameters: { speed: { default: 50, max: 100, min: 10, title: "speed", unit: "%" } },
+};
+const now: InForce = {
+  members: { anna: { member: anna, accepted: {}, revoked: {} } }, programs: { scan }, templates: {}, policy: "a\nb\nc",
+};
+
+describe("keys", () => {
+  it("do not sign when revoked or when they are invitations", async () => {
+    const member: Member = { ...anna, keys: [{ ed25519: "AAAA" }, { ed25519: "AAAB" }, { invitation: { ed25519: "AAAC", not_after: 9 } }] };
+    const first = (await keysOf({ member, accepted: {}, revoked: {} }))[0]?.fingerprint ?? "";
+    const keys = await keysOf({ member, accepted: {}, revoked: { [first]: 7 } });
+    expect(keys.map((k) => [k.kind, k.revoked, signs(k)])).toEqual([
+      ["key file", 7, false], ["key file", null, true], ["invitation", null, false],
+    ]);
+  });
+
+  it("that no longer count are not proposed again", async () => {
+    const member: Member = {
+      ...anna, roles: ["security-officer", "operator"], seal: "SSSS",
+      keys: [{ ed25519: "AAAA" }, { ed25519: "AAAB" }, { invitation: { ed25519: "AAAC", not_after: 5 } }, { invitation: { ed25519: "AAAD", not_after: 50 } }],
+    };
+    const bare: MemberState = { member, accepted: {}, revoked: {} };
+    const print = (await keysOf(bare))[0]?.fingerprint ?? "";
+    const next = invited(member, await keysOf({ ...bare, revoked: { [print]: 1 } }), { ed25519: "AAAE", not_after: 99 }, 10);
+    expect(next.keys).toEqual([{ ed25519: "AAAB" }, { invitation: { ed25519: "AAAD", not_after: 50 } }, { invitation: { ed25519: "AAAE", not_after: 99 } }]);
+    expect(next.seal).toBe("SSSS");
+    expect(next.roles).toEqual(["operator", "security-officer"]);
+  });
+
+  it("warn below three officers", () => {
+    expect(officerWarning(3)).toBe("");
+    expect(officerWarning(2)).toContain("Invite a third");
+    expect(officerWarning(1)).toContain("two must sign");
+  });
+});
+
+describe("roles and identifiers", () => {
+  it("stand in the order that the ledger takes", () => {
+    expect(sortedRoles(["auditor", "security-officer", "operator", "auditor", "ml-engineer", "integrator"])).toEqual(["operator", "integrator", "ml-engineer", "security-officer", "auditor"]);
+  });
+
+  it("are checked before somebody signs them", () => {
+    expect(wrongId("j.meyer", ["anna"])).toBe("");
+    expect(wrongId("anna", ["anna"])).toContain("taken");
+    for (const bad of ["Anna", "-a", "a b", "ä", "a".repeat(65)]) expect(wrongId(bad, [])).not.toBe("");
+  });
+});
+
+describe("what a change changes", () => {
+  it("is nothing when the plant is so already", () => {
+    expect(differences({ member: anna }, now)).toEqual([]);
+    expect(differences({ program: scan }, now)).toEqual([]);
+    expect(differences({ roles: { member: "anna", roles: ["operator"] } }, now)).toEqual([]);
+  });
+
+  it("is every fact that differs", () => {
+    const faster = { ...scan, sha256: "bb".repeat(32), parameters: { speed: { ...scan.parameters["speed"]!, max: 250 }, turns: { default: 1, max: 2, min: 1, title: "turns", unit: "" } } };
+    expect(differences({ program: faster }, now).map((d) => d.what)).toEqual(["hash", "parameter speed", "parameter turns"]);
+    expect(differences({ program: { ...scan, parameters: {} } }, now)).toEqual([{ what: "parameter speed", before: "10 to 100 %, 50 when not said (speed)", after: null }]);
+    expect(differences({ roles: { member: "anna", roles: [] } }, now)).toEqual([{ what: "roles", before: "operator", after: "none" }]);
+  });
+
+  it("sees that one key takes another's place", () => {
+    const swapped = { ...anna, keys: [{ ed25519: "ZZZZ" }] };
+    expect(differences({ member: swapped }, now).map((d) => d.what)).toEqual(["keys"]);
+    expect(differences({ member: { ...anna, seal: "SSSS" } }, now)).toEqual([{ what: "reading key", before: "none", after: "SSSS" }]);
+  });
+
+  it("takes two officers where the rules change", () => {
+    expect(officersNeeded({ member: anna })).toBe(2);
+    expect(officersNeeded({ policy: { text: "" } })).toBe(2);
+    expect(officersNeeded({ program: scan })).toBe(1);
+  });
+});
+
+describe("a line diff", () => {
+  const sides = (before: string, after: string): string[] => {
+    const lines = lineDiff(before, after);
+    const side = (without: string): string => lines.filter((l) => l.kind !== without).map((l) => l.text).join("\n");
+    return [side("added"), side("removed")];
+  };
+
+  it("holds both texts whole", () => {
+    for (const [a, b] of [["a\nb\nc", "a\nx\nc"], ["", "a"], ["a\nb", "b\na"], ["a\na\nb", "a\nb\nb"], ["x", "x"]] as const) {
+      expect(sides(a, b)).toEqual([a, b]);
+    }
+  });
+
+  it("marks only what differs", () => {
+    expect(lineDiff("a\nb\nc\nd", "a\nc\nd\ne").filter((l) => l.kind !== "same")).toEqual([{ kind: "removed", text: "b" }, { kind: "added", text: "e" }]);
+  });
+
+  it("stays bounded for texts of many lines", () => {
+    const long = Array.from({ length: 5000 }, (_, i) => `a${i}`).join("\n");
+    const other = Array.from({ length: 5000 }, (_, i) => `b${i}`).join("\n");
+    expect(sides(long, other)).toEqual([long, other]);
+  });
+});
+
+describe("a program", () => {
+  const row: Row = { id: "speed", title: " speed ", unit: "%", min: 10, max: 100, default: 50 };
+
+  it("reads back as the rows it was made from", () => {
+    expect(programOf("scan", "Scan", ["cell-1"], rowsOf(scan), scan.sha256)).toEqual(scan);
+    expect(programOf("scan", " Scan ", ["b", "a", "b"], [row], "00").cells).toEqual(["a", "b"]);
+  });
+
+  it("is refused where the site would refuse it", () => {
+    expect(wrongRows([row])).toBe("");
+    expect(wrongRows([{ ...row, default: 101 }])).toContain("not within 10 to 100");
+    expect(wrongRows([{ ...row, min: 0.5 }])).toContain("whole numbers");
+    expect(wrongRows([{ ...row, max: null }])).toContain("whole numbers");
+    expect(wrongRows([{ ...row, max: 2 ** 31 }])).toContain("32 bits");
+    expect(wrongRows([row, row])).toContain("twice");
+    expect(wrongRows(Array.from({ length: 9 }, (_, i) => ({ ...row, id: `p${i}` })))).toContain("At most 8");
+  });
+});
+
+describe("a policy text", () => {
+  const text = `// about\n@id("one")\n@says("an \\"operator\\" may")\npermit (principal, action, resource);\n\n// why\n@id("two")\nforbid (principal, action, resource)\nwhen { true };\n`;
+
+  it("is cut into its policies", () => {
+    const [one, two, ...rest] = policies(text);
+    expect(rest).toEqual([]);
+    expect(one).toMatchObject({ id: "one", says: 'an "operator" may', permits: true });
+    expect(one?.text.endsWith(";")).toBe(true);
+    expect(two).toMatchObject({ id: "two", says: "", permits: false });
+  });
+
+  it("finds those that decided", () => {
+    const all = policies(text);
+    expect(deciding(all, ['an "operator" may']).map((p) => p.id)).toEqual(["one"]);
+    expect(deciding(all, ["two"]).map((p) => p.id)).toEqual(["two"]);
+    expect(deciding(all, ["no policy allows it"])).toEqual([]);
+  });
+});

@@ -1,0 +1,703 @@
+//! The console of a real site: `interlock init` makes the plant, `interlock serve`
+//! runs it, a passkey in software is the person. Witness and cell are the plant's
+//! own certificates behind servers of this test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use api::{OrderDraft, Submitted, console::Me};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse, sse},
+    routing::{get, post},
+};
+use base::{Bytes, Digest, Id, Millis, Refusal, Rule, sha256};
+use ledger::{RealFs, WitnessStore, witness_router};
+use node::{Client as Machine, Node, fresh_nonce, now};
+use plant::{
+    Body,
+    body::{
+        Accept, Approve, Change, Grant, Hold, Member, Order, Outcome, Program, ProgramRef, Read,
+        Recording, Refused, RevokeGrant, RevokeKey, RunEnded, RunStarted, Shred,
+    },
+};
+use proof::{
+    entry::{Entry, Statement, VERSION},
+    keys::{Invitation, PublicKey, SecretKey, Signer},
+    log::WitnessCore,
+};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, header};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    net::{SocketAddr, TcpListener as Probe},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tempfile::TempDir;
+use testkit::authenticator::Authenticator;
+use transport::{ClientAuth, Server};
+
+/// A plant in a folder, its site running.
+struct Plant {
+    dir: TempDir,
+    site: Child,
+    origin: String,
+    client: Client,
+    stops: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Drop for Plant {
+    fn drop(&mut self) {
+        let _ = self.site.kill();
+        let _ = self.site.wait();
+    }
+}
+
+/// The first of five free ports in a row.
+fn ports() -> u16 {
+    let free = |port: u16| Probe::bind(("127.0.0.1", port)).is_ok();
+    let mut byte = [0; 2];
+    loop {
+        aws_lc_rs::rand::fill(&mut byte).unwrap();
+        let base = 20_000 + u16::from_le_bytes(byte) % 12_000;
+        if (base..base + 5).all(free) {
+            return base;
+        }
+    }
+}
+
+impl Plant {
+    async fn start(options: &[&str]) -> Self {
+        Self::start_at(|port| format!("http://localhost:{port}"), options).await
+    }
+
+    async fn start_at(origin: impl Fn(u16) -> String, options: &[&str]) -> Self {
+        transport::install_crypto_provider();
+        let dir = TempDir::new().unwrap();
+        let base = ports();
+        let made = Command::new(env!("CARGO_BIN_EXE_interlock"))
+            .arg("init")
+            .arg(dir.path())
+            .args(["--port", &base.to_string(), "--console-origin", &origin(base + 4)])
+            .args(options)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let config = node::config::read_config(&dir.path().join("site/interlock.toml")).unwrap();
+        let console = config.console.expect("init makes a console");
+        let stops = Arc::default();
+        witness(&dir.path().join("witness-1")).await;
+        cell(&dir.path().join("cell-1"), Arc::clone(&stops)).await;
+        let site = Command::new(env!("CARGO_BIN_EXE_interlock"))
+            .arg("serve")
+            .arg(dir.path().join("site"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // The browser: it trusts the plant's authority and finds the host here.
+        let trust = transport::Trust::load(&dir.path().join("site/tls")).unwrap();
+        let tls = transport::tls::client_config(&trust, None, None).unwrap();
+        let host = proof::keys::origin_host(&console.origin).unwrap();
+        let client = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_backend_preconfigured(tls)
+            .resolve(host, console.listen);
+        let plant =
+            Self { dir, site, origin: console.origin, client: client.build().unwrap(), stops };
+        let machine = plant.machine("auditor").1;
+        let ready = async {
+            while machine.bytes("/readyz", 1024).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), ready).await.expect("the site is ready");
+        plant
+    }
+
+    fn client_address(&self) -> SocketAddr {
+        let site = node::config::read_config(&self.folder("site").join("interlock.toml"));
+        site.unwrap().console.unwrap().listen
+    }
+
+    fn folder(&self, member: &str) -> PathBuf {
+        self.dir.path().join(member)
+    }
+
+    /// A member at the command line: its folder and its client over mutual TLS.
+    fn machine(&self, member: &str) -> (Node, Machine) {
+        let node = Node::load(&self.folder(member)).unwrap();
+        let client = Machine::of(&node).unwrap();
+        (node, client)
+    }
+
+    async fn state_by_file(&self, member: &str, body: &Body) -> Submitted {
+        let (node, client) = self.machine(member);
+        let entry = node.sign(body, now(), fresh_nonce().unwrap()).unwrap();
+        client.submit(&entry).await.unwrap()
+    }
+
+    /// A request as the console's own page makes it.
+    fn ask(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client
+            .request(method, format!("{}{path}", self.origin))
+            .header(header::ORIGIN, &self.origin)
+            .header("sec-fetch-site", "same-origin")
+    }
+
+    /// A fresh passkey of this console.
+    fn authenticator(&self) -> Authenticator {
+        let host = proof::keys::origin_host(&self.origin).unwrap();
+        Authenticator::new(host, &self.origin).unwrap()
+    }
+
+    fn link(&self, member: &str) -> Link {
+        let text = std::fs::read_to_string(self.folder(member).join("enrol-link.txt")).unwrap();
+        let fragment = text.trim().split_once("/enrol#").unwrap().1.to_owned();
+        let fields: BTreeMap<&str, &str> =
+            fragment.split('&').map(|pair| pair.split_once('=').unwrap()).collect();
+        assert_eq!(fields["member"], member);
+        let seed: Bytes = serde_json::from_value(fields["key"].into()).unwrap();
+        let key = invitation(&seed.0, fields["until"].parse().unwrap());
+        Link { anchors: fields["anchors"].parse().unwrap(), key }
+    }
+
+    fn statement(&self, member: &str, key: Digest, body: &Body) -> Statement {
+        Statement {
+            at: now(),
+            body: serde_json::to_value(body).unwrap(),
+            issuer: id(member),
+            key,
+            nonce: fresh_nonce().unwrap(),
+            site: id("plant"),
+            v: VERSION.into(),
+        }
+    }
+
+    /// The entry by which `key`, an invitation, enrols a passkey.
+    fn accept(&self, member: &str, key: &Key, passkey: proof::keys::Passkey) -> Entry {
+        let body = Body::Accept(Accept { passkey, seal: Some(Bytes(vec![9; 32])) });
+        Entry::sign(self.statement(member, key.public.fingerprint(), &body), &key.secret).unwrap()
+    }
+
+    async fn post(
+        &self,
+        path: &str,
+        cookie: &str,
+        body: &impl serde::Serialize,
+    ) -> (StatusCode, Value) {
+        let body = serde_json::to_string(body).unwrap();
+        let request = self.ask(Method::POST, path).header(header::COOKIE, cookie).body(body);
+        let answer = request.send().await.unwrap();
+        (answer.status(), answer.json().await.unwrap_or_default())
+    }
+
+    async fn get(&self, path: &str, cookie: &str) -> (StatusCode, Value) {
+        let request = self.ask(Method::GET, path).header(header::COOKIE, cookie);
+        let answer = request.send().await.unwrap();
+        (answer.status(), answer.json().await.unwrap_or_default())
+    }
+
+    async fn sign_in(&self, person: &Authenticator) -> (StatusCode, String, Value) {
+        let (status, challenge) = self.post("/console/v1/challenges", "", &json!({})).await;
+        assert_eq!(status, StatusCode::OK);
+        let nonce: Bytes = serde_json::from_value(challenge["nonce"].clone()).unwrap();
+        let signed = person.get(&console::sign_in::digest(&self.origin, &nonce.0)).unwrap();
+        let body = json!({
+            "nonce": nonce, "credential": person.passkey().credential, "assertion": signed,
+        });
+        let request = self.ask(Method::POST, "/console/v1/sessions").body(body.to_string());
+        let answer = request.send().await.unwrap();
+        let cookie = answer.headers().get(header::SET_COOKIE);
+        let cookie = cookie.map(|c| c.to_str().unwrap().split(';').next().unwrap().to_owned());
+        (answer.status(), cookie.unwrap_or_default(), answer.json().await.unwrap_or_default())
+    }
+
+    /// Enrols a fresh passkey with a link and signs in.
+    async fn enter(&self, member: &str, key: &Key) -> (Authenticator, String) {
+        let person = self.authenticator();
+        let accept = self.accept(member, key, person.passkey());
+        let (status, taken) = self.post("/console/v1/enrolments", "", &accept).await;
+        assert_eq!(status, StatusCode::OK, "{taken}");
+        let (status, cookie, me) = self.sign_in(&person).await;
+        assert_eq!(status, StatusCode::OK, "{me}");
+        (person, cookie)
+    }
+
+    /// Signs as a person at the console.
+    fn sign(&self, member: &str, person: &Authenticator, body: &Body) -> Entry {
+        let key = PublicKey::Passkey(person.passkey()).fingerprint();
+        person.sign(self.statement(member, key, body)).unwrap()
+    }
+}
+
+struct Key {
+    secret: SecretKey,
+    public: PublicKey,
+}
+
+struct Link {
+    anchors: Digest,
+    key: Key,
+}
+
+fn invitation(seed: &[u8], not_after: u64) -> Key {
+    let secret = SecretKey::from_seed(seed.try_into().unwrap()).unwrap();
+    let ed25519 = Bytes(secret.public().to_vec());
+    let public = PublicKey::Invitation(Invitation { ed25519, not_after: Millis(not_after) });
+    Key { secret, public }
+}
+
+fn id(text: &str) -> Id {
+    text.parse().unwrap()
+}
+
+async fn listen(node: &Node, router: Router) {
+    let server = Server::new(router, &node.trust, &node.identity, ClientAuth::Required).unwrap();
+    let address = node.config.listen.unwrap();
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    tokio::spawn(server.run(listener, std::future::pending()));
+}
+
+async fn witness(dir: &Path) {
+    let node = Node::load(dir).unwrap();
+    let log = &node.anchors.log;
+    let name = log.witnesses()[0].name().to_owned();
+    let logs = vec![(log.origin().to_owned(), log.log_key().clone())];
+    let core = WitnessCore::new(&name, node.signer.clone(), logs).unwrap();
+    let store = WitnessStore::open(Arc::new(RealFs), &dir.join("data"), core, Arc::new(now));
+    listen(&node, witness_router(Arc::new(store.unwrap()))).await;
+}
+
+/// A cell that stands still and says so.
+async fn cell(dir: &Path, stops: Arc<Mutex<Vec<Value>>>) {
+    let node = Node::load(dir).unwrap();
+    let ends = now().0 + 3 * 86_400_000 + 60_000;
+    let status = json!({ "ready": true, "certificate_not_after": ends });
+    let live = async || {
+        let frame =
+            |n: u64| Ok::<_, Infallible>(sse::Event::default().event("frame").data(n.to_string()));
+        sse::Sse::new(futures::stream::iter((0..5).map(frame)))
+    };
+    let view = async || {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", "image/png".parse().unwrap());
+        headers.insert("interlock-order", "abc".parse().unwrap());
+        headers.insert("interlock-viewpoint", "3".parse().unwrap());
+        headers.insert("set-cookie", "__Host-interlock=evil".parse().unwrap());
+        (headers, vec![0x89, b'P', b'N', b'G']).into_response()
+    };
+    let stop = async |State(stops): State<Arc<Mutex<Vec<Value>>>>, Json(body): Json<Value>| {
+        stops.lock().unwrap().push(body);
+        Json(json!({ "stopped": true }))
+    };
+    let router = Router::new()
+        .route("/status", get(async move || Json(status)))
+        .route("/live", get(live))
+        .route("/view", get(view))
+        .route("/stop", post(stop))
+        .with_state(stops);
+    listen(&node, router).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_enrols_by_a_link_signs_in_and_places_a_hold() {
+    let plant = Plant::start(&[]).await;
+    let link = plant.link("operator");
+    let (status, card) = plant.get("/console/v1/plant", "").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(sha256(&base::to_canonical(&card["anchors"]).unwrap()), link.anchors);
+
+    // Nothing but a whole acceptance for this console is taken.
+    let person = plant.authenticator();
+    let elsewhere = Authenticator::new("localhost", "http://localhost:1").unwrap();
+    let whole = plant.accept("operator", &link.key, person.passkey());
+    let mut tampered = whole.clone();
+    tampered.statement.at = Millis(tampered.statement.at.0 + 1);
+    let other = invitation(&[7; 32], now().0 + 60_000);
+    let hold = Body::Hold(Hold { cell: None, reason: "no".into() });
+    let hold = plant.statement("operator", link.key.public.fingerprint(), &hold);
+    for refused in [
+        plant.accept("operator", &link.key, elsewhere.passkey()),
+        plant.accept("operator", &other, person.passkey()),
+        plant.accept("auditor", &link.key, person.passkey()),
+        Entry::sign(hold, &link.key.secret).unwrap(),
+        tampered,
+    ] {
+        let (status, problem) = plant.post("/console/v1/enrolments", "", &refused).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{problem}");
+    }
+    let (status, taken) = plant.post("/console/v1/enrolments", "", &whole).await;
+    assert_eq!(
+        (status, &taken["index"], &taken["known"]),
+        (StatusCode::OK, &json!(1), &json!(false)),
+        "strangers' refusals are not on the ledger"
+    );
+    let (_, again) = plant.post("/console/v1/enrolments", "", &whole).await;
+    assert_eq!(again["known"], json!(true));
+    let thief = plant.authenticator();
+    let used = plant.accept("operator", &link.key, thief.passkey());
+    let (status, _) = plant.post("/console/v1/enrolments", "", &used).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "a link is used once");
+
+    let (status, cookie, me) = plant.sign_in(&person).await;
+    assert_eq!(status, StatusCode::OK);
+    let me: Me = serde_json::from_value(me).unwrap();
+    assert_eq!((me.member.as_str(), &me.roles[..]), ("operator", &["operator".to_owned()][..]));
+    assert_eq!(me.seal, Some(Bytes(vec![9; 32])));
+    assert_eq!(plant.sign_in(&thief).await.0, StatusCode::UNAUTHORIZED);
+
+    // The passkey states; the session alone cannot.
+    let hold = |reason: &str| Body::Hold(Hold { cell: None, reason: reason.into() });
+    let stolen = plant.sign("operator", &thief, &hold("stolen"));
+    let (status, problem) = plant.post("/api/v1/entries", &cookie, &stolen).await;
+    assert_eq!((status, &problem["rule"]), (StatusCode::FORBIDDEN, &json!("enrolment")));
+    let placed = plant.sign("operator", &person, &hold("a wrench lies there"));
+    let (status, taken) = plant.post("/api/v1/entries?wait=witnessed", &cookie, &placed).await;
+    assert_eq!(status, StatusCode::OK, "{taken}");
+    let (_, holds) = plant.get("/api/v1/state/holds", &cookie).await;
+    let stands = &holds[placed.id().unwrap().to_string()];
+    assert_eq!(stands["issuer"], "operator");
+    assert_eq!(stands["hold"]["reason"], "a wrench lies there");
+    let (_, leaf) = plant.get(&format!("/api/v1/entries/{}", placed.id().unwrap()), &cookie).await;
+    assert!(leaf["leaf"]["entry"]["signature"]["passkey"].is_object());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_explained_before_it_is_signed_and_traced_after() {
+    let plant = Plant::start(&[]).await;
+    let (person, cookie) = plant.enter("operator", &plant.link("operator").key).await;
+    let program = Program {
+        cells: BTreeSet::from([id("cell-1")]),
+        id: id("scan"),
+        parameters: BTreeMap::new(),
+        sha256: sha256(b"scan"),
+        title: "Scan".into(),
+    };
+    let order = Order {
+        cell: id("cell-1"),
+        max_lag: 1000,
+        not_after: now().plus(60_000),
+        not_before: now(),
+        parameters: BTreeMap::new(),
+        part: id("part-1"),
+        program: ProgramRef { id: id("scan"), sha256: program.sha256 },
+    };
+    let draft = OrderDraft {
+        issuer: id("operator"),
+        key: PublicKey::Passkey(person.passkey()).fingerprint(),
+        order: serde_json::to_value(&order).unwrap(),
+        user_verified: true,
+    };
+    let (status, said) = plant.post("/api/v1/orders/explanation", &cookie, &draft).await;
+    assert_eq!((status, &said["accepted"]), (StatusCode::OK, &json!(false)), "{said}");
+    let proposal =
+        plant.state_by_file("integrator", &Body::Propose(Change::Program(program))).await;
+    plant.state_by_file("officer-1", &Body::Approve(Approve { proposal: proposal.id })).await;
+    let (_, said) = plant.post("/api/v1/orders/explanation", &cookie, &draft).await;
+    assert_eq!(said["accepted"], json!(true), "{said}");
+    let (status, _) = plant.post("/api/v1/orders/explanation", &cookie, &json!({})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+
+    let mut orders = Vec::new();
+    for part in ["part-1", "part-2", "part-3"] {
+        let order = Body::Order(Order { part: id(part), ..order.clone() });
+        let entry = plant.sign("operator", &person, &order);
+        let (status, taken) = plant.post("/api/v1/entries", &cookie, &entry).await;
+        assert_eq!(status, StatusCode::OK, "{taken}");
+        orders.push((entry.id().unwrap().to_string(), taken["index"].as_u64().unwrap()));
+    }
+    let (first, last) = (&orders[0], &orders[2]);
+    let (status, trace) = plant.get(&format!("/api/v1/orders/{}/trace", first.0), &cookie).await;
+    assert_eq!(status, StatusCode::OK);
+    let ids: Vec<_> = trace.as_array().unwrap().iter().map(|e| e["id"].clone()).collect();
+    assert_eq!(ids, [json!(first.0)]);
+    let unknown = plant.get(&format!("/api/v1/orders/{}/trace", "0".repeat(64)), &cookie).await;
+    assert_eq!(unknown.0, StatusCode::NOT_FOUND);
+
+    // Lists page, newest first.
+    let index = |list: &Value| -> Vec<u64> {
+        list.as_array().unwrap().iter().map(|e| e["index"].as_u64().unwrap()).collect()
+    };
+    let (_, all) = plant.get("/api/v1/entries?word=order", &cookie).await;
+    assert_eq!(index(&all), [last.1, orders[1].1, first.1]);
+    let page = format!("/api/v1/entries?word=order&issuer=operator&limit=1&before={}", last.1);
+    assert_eq!(index(&plant.get(&page, &cookie).await.1), [orders[1].1]);
+    assert_eq!(index(&plant.get("/api/v1/entries?word=nothing", &cookie).await.1), [0; 0]);
+    let (_, none) = plant.get("/api/v1/entries?issuer=cell-1", &cookie).await;
+    assert_eq!(index(&none), [0; 0]);
+    let (_, newest) = plant.get("/api/v1/entries?limit=2&before=3", &cookie).await;
+    assert_eq!(index(&newest), [2, 1]);
+    let (_, state) = plant.get("/api/v1/state/orders?limit=2", &cookie).await;
+    let keys: BTreeSet<_> = state.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(keys, BTreeSet::from([orders[1].0.clone(), last.0.clone()]));
+    let older = format!("/api/v1/state/orders?limit=2&before={}", orders[1].1);
+    let (_, state) = plant.get(&older, &cookie).await;
+    assert_eq!(state.as_object().unwrap().keys().collect::<Vec<_>>(), [&first.0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_holds_what_followed_from_its_order_and_nothing_else() {
+    let plant = Plant::start(&[]).await;
+    let (_, cookie) = plant.enter("auditor", &plant.link("auditor").key).await;
+    let program = Program {
+        cells: BTreeSet::from([id("cell-1")]),
+        id: id("scan"),
+        parameters: BTreeMap::new(),
+        sha256: sha256(b"scan"),
+        title: "Scan".into(),
+    };
+    let order = |part: &str| {
+        Body::Order(Order {
+            cell: id("cell-1"),
+            max_lag: 1000,
+            not_after: now().plus(60_000),
+            not_before: now(),
+            parameters: BTreeMap::new(),
+            part: id(part),
+            program: ProgramRef { id: id("scan"), sha256: sha256(b"scan") },
+        })
+    };
+    let propose = Body::Propose(Change::Program(program));
+    let proposal = plant.state_by_file("integrator", &propose).await.id;
+    plant.state_by_file("officer-1", &Body::Approve(Approve { proposal })).await;
+    let ran = plant.state_by_file("operator", &order("part-1")).await.id;
+    let other = plant.state_by_file("operator", &order("part-2")).await.id;
+    let root = "bafkreirecording".to_owned();
+    let refusal = Refusal {
+        who: "operator".into(),
+        what: "a run".into(),
+        rule: Rule::State,
+        reason: "the robot is off".into(),
+        accepted: "a robot that is on".into(),
+    };
+    let ended = RunEnded {
+        lost: 0,
+        order: ran,
+        outcome: Outcome::Finished,
+        reason: String::new(),
+        samples: 1,
+        viewpoints: 1,
+    };
+    let recording = Recording {
+        bytes: 1000,
+        commitment: Digest([1; 32]),
+        manifest: Digest([2; 32]),
+        order: ran,
+        root: root.clone(),
+        stream: id("state"),
+    };
+    for body in [
+        Body::RunStarted(RunStarted { checkpoint: 1, order: ran }),
+        Body::Refused(Refused { gate: "motion".into(), refusal, request: Some(other) }),
+        Body::RunEnded(ended),
+        Body::Recording(recording),
+    ] {
+        plant.state_by_file("cell-1", &body).await;
+    }
+    let grant = Body::Grant(Grant {
+        budget: 1000,
+        not_after: now().plus(60_000),
+        not_before: now(),
+        order: ran,
+        processor: id("analyst"),
+        purpose: "a look".into(),
+        recordings: BTreeSet::from([root.clone()]),
+        terms: Vec::new(),
+    });
+    let grant = plant.state_by_file("officer-1", &grant).await.id;
+    let read = Read { bytes: 10, cid: "key".into(), grant, root: root.clone() };
+    plant.state_by_file("site", &Body::Read(read)).await;
+    let revoke = RevokeGrant { grant, reason: "enough".into() };
+    plant.state_by_file("officer-1", &Body::RevokeGrant(revoke)).await;
+    let shred = Shred { reason: "over".into(), root };
+    plant.state_by_file("officer-1", &Body::Shred(shred)).await;
+
+    let words = async |order: Digest| {
+        let (status, trace) = plant.get(&format!("/api/v1/orders/{order}/trace"), &cookie).await;
+        assert_eq!(status, StatusCode::OK);
+        let word = |e: &Value| e["body"].as_object().unwrap().keys().next().unwrap().clone();
+        trace.as_array().unwrap().iter().map(word).collect::<Vec<_>>()
+    };
+    let all = [
+        "order",
+        "run-started",
+        "run-ended",
+        "recording",
+        "grant",
+        "read",
+        "revoke-grant",
+        "shred",
+    ];
+    assert_eq!(words(ran).await, all);
+    assert_eq!(words(other).await, ["order", "refused"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cells_are_watched_and_stopped_and_a_revoked_passkey_is_out() {
+    let plant = Plant::start(&[]).await;
+    let (person, cookie) = plant.enter("operator", &plant.link("operator").key).await;
+    let (_, cards) = plant.get("/console/v1/cells", &cookie).await;
+    assert_eq!(cards[0]["cell"], "cell-1");
+    assert_eq!(
+        (&cards[0]["reachable"], &cards[0]["error"]),
+        (&json!(true), &Value::Null),
+        "{cards}"
+    );
+    assert_eq!(
+        (&cards[0]["certificate_days"], &cards[0]["status"]["ready"]),
+        (&json!(3), &json!(true))
+    );
+
+    let live = plant.ask(Method::GET, "/console/v1/cells/cell-1/live");
+    let live = live.header(header::COOKIE, &cookie).send().await.unwrap();
+    assert_eq!(live.headers()[header::CONTENT_TYPE], "text/event-stream");
+    assert_eq!(live.text().await.unwrap().matches("event: frame").count(), 5);
+    let view = plant.ask(Method::GET, "/console/v1/cells/cell-1/view");
+    let view = view.header(header::COOKIE, &cookie).send().await.unwrap();
+    assert_eq!(view.headers()[header::CONTENT_TYPE], "image/png");
+    assert_eq!(view.headers()["interlock-order"], "abc");
+    assert_eq!(view.headers()["interlock-viewpoint"], "3");
+    assert!(view.headers().get(header::SET_COOKIE).is_none(), "a cell sets no cookie here");
+    assert_eq!(view.bytes().await.unwrap().as_ref(), [0x89, b'P', b'N', b'G']);
+    let (status, stopped) = plant.post("/console/v1/cells/cell-1/stop", &cookie, &json!({})).await;
+    assert_eq!((status, stopped), (StatusCode::OK, json!({ "stopped": true })));
+    assert_eq!(*plant.stops.lock().unwrap(), [json!({ "for": "operator" })]);
+    let (status, _) = plant.post("/console/v1/cells/cell-9/stop", &cookie, &json!({})).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+
+    let key = PublicKey::Passkey(person.passkey()).fingerprint();
+    let revoke = RevokeKey { key, member: id("operator"), reason: "lost".into() };
+    plant.state_by_file("officer-1", &Body::RevokeKey(revoke)).await;
+    assert_eq!(plant.get("/console/v1/session", &cookie).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(plant.get("/api/v1/overview", &cookie).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(plant.sign_in(&person).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_session_every_address_of_the_document_is_closed() {
+    let plant = Plant::start(&[]).await;
+    let printed =
+        Command::new(env!("CARGO_BIN_EXE_interlock")).arg("openapi").output().unwrap().stdout;
+    let document: Value = serde_json::from_slice(&printed).unwrap();
+    let open =
+        ["plant", "enrolments", "challenges", "sessions"].map(|p| format!("/console/v1/{p}"));
+    let mut asked = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let concrete = path.replace("{cell}", "cell-1").replace("{part}", "orders");
+        let concrete: String = concrete
+            .split('/')
+            .map(|s| if s.starts_with('{') { "x" } else { s })
+            .collect::<Vec<_>>()
+            .join("/");
+        for method in operations.as_object().unwrap().keys() {
+            // Signing out when nobody is signed in does nothing.
+            if open.contains(path)
+                || (path.as_str(), method.as_str()) == ("/console/v1/session", "delete")
+            {
+                continue;
+            }
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let answer = plant.ask(method.clone(), &concrete).body("{}").send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{method} {concrete}");
+            asked += 1;
+        }
+    }
+    assert!(asked >= 25, "{asked}");
+    for path in [
+        "/checkpoint",
+        "/tile/0/000",
+        "/tile/entries/000",
+        "/metrics",
+        "/api/openapi.json",
+        "/ipfs/bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy?format=raw",
+        "/.well-known/did.json",
+        "/.well-known/jwks.json",
+        "/passports/part-1",
+    ] {
+        assert_eq!(plant.get(path, "").await.0, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    // A certificate is not asked for here, and bodies are bounded.
+    let (_, cookie) = plant.enter("auditor", &plant.link("auditor").key).await;
+    let big = |method: Method, path: &str, bytes: usize| {
+        let request = plant.ask(method, path).header(header::COOKIE, &cookie);
+        request.body(vec![b' '; bytes]).send()
+    };
+    let entry = big(Method::POST, "/api/v1/entries", 300 * 1024).await.unwrap();
+    assert_eq!(entry.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let sign_in = big(Method::POST, "/console/v1/sessions", 20 * 1024).await.unwrap();
+    assert_eq!(sign_in.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let blob = format!("/api/v1/blobs/{}", "0".repeat(64));
+    // The server may close before it has read what it refuses.
+    if let Ok(blob) = big(Method::PUT, &blob, 17 << 20).await {
+        assert_eq!(blob.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_processors_session_sees_and_stops_nothing() {
+    let plant = Plant::start(&["--public-passports"]).await;
+    let (_, cookie) = plant.enter("officer-1", &plant.link("officer-1").key).await;
+    let (_, members) = plant.get("/api/v1/state/members", &cookie).await;
+    let mut analyst: Member = serde_json::from_value(members["analyst"]["member"].clone()).unwrap();
+    let key = invitation(&[5; 32], now().0 + 60 * 60_000);
+    analyst.keys.push(key.public.clone());
+    let change = Body::Propose(Change::Member(analyst));
+    let proposal = plant.state_by_file("officer-1", &change).await.id;
+    plant.state_by_file("officer-2", &Body::Approve(Approve { proposal })).await;
+    let (_, processor) = plant.enter("analyst", &key).await;
+    for path in [
+        "/api/v1/overview",
+        "/api/v1/entries",
+        "/api/v1/events",
+        "/api/v1/state/members",
+        "/api/v1/policy/decision?member=analyst&action=order.place",
+        "/console/v1/cells",
+        "/console/v1/cells/cell-1/live",
+        "/console/v1/cells/cell-1/view",
+        "/checkpoint",
+        "/metrics",
+    ] {
+        assert_eq!(plant.get(path, &processor).await.0, StatusCode::FORBIDDEN, "{path}");
+        if path != "/api/v1/events" && !path.ends_with("live") {
+            assert_ne!(plant.get(path, &cookie).await.0, StatusCode::FORBIDDEN, "{path}");
+        }
+    }
+    let (status, _) = plant.post("/console/v1/cells/cell-1/stop", &processor, &json!({})).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert!(plant.stops.lock().unwrap().is_empty());
+    assert_eq!(plant.get("/api/v1/grants/own", &processor).await, (StatusCode::OK, json!([])));
+
+    // This plant publishes its passports, and the keys that verify them.
+    let (status, did) = plant.get("/.well-known/did.json", "").await;
+    assert_eq!((status, &did["id"]), (StatusCode::OK, &json!("did:web:plant.example")));
+    assert_eq!(plant.get("/.well-known/jwks.json", "").await.0, StatusCode::OK);
+    assert_eq!(plant.get("/passports/part-1", "").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tls_browsers_are_asked_for_no_certificate_and_told_to_stay() {
+    let plant = Plant::start_at(|port| format!("https://hall-7.example.com:{port}"), &[]).await;
+    let page = plant.ask(Method::GET, "/").send().await.unwrap();
+    assert_eq!(page.status(), StatusCode::OK);
+    assert_eq!(page.headers()["strict-transport-security"], "max-age=63072000");
+    let policy = page.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'"));
+    let (_, cookie) = plant.enter("operator", &plant.link("operator").key).await;
+    assert_eq!(plant.get("/api/v1/overview", &cookie).await.0, StatusCode::OK);
+    // A machine's certificate is no session.
+    let (node, _) = plant.machine("auditor");
+    let tls = transport::tls::client_config(&node.trust, Some(&node.identity), None).unwrap();
+    let address = plant.client_address();
+    let machine = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .resolve("hall-7.example.com", address)
+        .build()
+        .unwrap();
+    let asked = machine.get(format!("{}/api/v1/overview", plant.origin)).send().await.unwrap();
+    assert_eq!(asked.status(), StatusCode::UNAUTHORIZED);
+}
