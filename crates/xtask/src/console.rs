@@ -11,6 +11,9 @@ use std::{
     process::Command,
 };
 
+/// Where Debian puts it.
+const CHROMIUM: &str = "/usr/bin/chromium";
+
 /// Runs it.
 pub fn run(arguments: &[String]) -> Result<()> {
     match arguments.first().map(String::as_str) {
@@ -104,11 +107,17 @@ fn digest_of(paths: &[PathBuf]) -> Result<String> {
 /// side of its verifier and of its recordings.
 pub fn check(bin: &Path) -> Result<()> {
     embed()?;
+    need_debian(has("chromium"), &["chromium"])?;
     step("the console's types");
     must(&mut npm(&["run", "check"]))?;
     step("the console's tests");
     let bin = std::fs::canonicalize(bin)?;
-    must(npm(&["test"]).env("VERDICTS", bin.join("verdicts")).env("SEALED", bin.join("sealed")))
+    must(
+        npm(&["test"])
+            .env("VERDICTS", bin.join("verdicts"))
+            .env("SEALED", bin.join("sealed"))
+            .env("CHROMIUM", CHROMIUM),
+    )
 }
 
 /// Drives the console in a real browser against a plant of real processes.
@@ -120,14 +129,15 @@ pub fn browser(bin: &Path, arguments: &[String]) -> Result<()> {
     if flag(arguments, "--soak") {
         command.env("INTERLOCK_SOAK", "40");
     }
-    with_plant(bin, &target().join("browser"), command)
+    with_plant(bin, &target().join("browser"), &["flange-1"], command)
 }
 
 /// Draws each screen in light and dark into `docs/gallery`.
 fn gallery(bin: &Path) -> Result<()> {
     let mut command = playwright(bin, "gallery")?;
     command.env("INTERLOCK_GALLERY", root().join("docs/gallery"));
-    with_plant(bin, &target().join("gallery"), command)
+    // The second scan of a part that wore finds what changed: more to look at.
+    with_plant(bin, &target().join("gallery"), &["flange-1", "flange-2", "flange-2"], command)
 }
 
 /// How soon the console is there, measured in Chromium.
@@ -135,7 +145,7 @@ pub fn timings(bin: &Path, out: &Path) -> Result<serde_json::Value> {
     let path = out.join("console-timings.json");
     let mut command = playwright(bin, "timings")?;
     command.env("INTERLOCK_TIMINGS", &path);
-    with_plant(bin, &out.join("console"), command)?;
+    with_plant(bin, &out.join("console"), &["flange-1"], command)?;
     Ok(serde_json::from_slice(&std::fs::read(path)?)?)
 }
 
@@ -147,7 +157,8 @@ fn playwright(bin: &Path, project: &str) -> Result<Command> {
     Ok(command)
 }
 
-fn with_plant(bin: &Path, out: &Path, mut command: Command) -> Result<()> {
+/// Starts a plant, does the whole job on each part, and runs a command beside it.
+fn with_plant(bin: &Path, out: &Path, parts: &[&str], mut command: Command) -> Result<()> {
     if out.exists() {
         std::fs::remove_dir_all(out)?;
     }
@@ -155,7 +166,9 @@ fn with_plant(bin: &Path, out: &Path, mut command: Command) -> Result<()> {
     let out = out.canonicalize()?;
     step("starting a plant with its console");
     let plant = started(bin, &out)?;
-    whole_job(&plant, "flange-1", &out.join("passports"), &mut |words| eprintln!("   {words}"))?;
+    for part in parts {
+        whole_job(&plant, part, &out.join("passports"), &mut |words| eprintln!("   {words}"))?;
+    }
     step("driving the console in Chromium");
     command.env("INTERLOCK_PLANT", &plant.dir).env("INTERLOCK_OUT", out.join("results"));
     command.env("INTERLOCK_ROBOT", plant.control.to_string());

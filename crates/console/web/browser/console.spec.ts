@@ -47,7 +47,7 @@ test("an operator orders with a passkey and watches the run to its end", async (
   await people.operator.sign();
   await expect(page).toHaveURL(/\/runs\/[0-9a-f]{64}/);
   await expect(page.locator("canvas").first()).toBeVisible();
-  await expect(page.getByText("finished", { exact: true }).first()).toBeVisible({ timeout: 60_000 });
+  await expect(page.getByRole("heading", { name: "Finished" })).toBeVisible({ timeout: 60_000 });
   expect((await robot("motions"))["starts"]).toBe(before + 1);
   // What stands on the ledger is the passkey's, over the text that was shown.
   const { leaf } = cli("auditor", "ledger", "show", orderOf("flange-2")) as { leaf: { entry: { signature: object; statement: unknown } } };
@@ -64,7 +64,7 @@ test("an operator stops a run, and it says so", async ({ people }) => {
   await page.getByRole("button", { name: "Sign and launch…" }).click();
   await people.operator.sign();
   await page.getByRole("button", { name: /stop the run/i }).click();
-  await expect(page.getByText("stopped", { exact: true }).first()).toBeVisible({ timeout: 60_000 });
+  await expect(page.getByRole("heading", { name: "Stopped" })).toBeVisible({ timeout: 60_000 });
   const run = cli("auditor", "run", "show", orderOf("flange-stopped")) as { ended: { reason: string } };
   expect(run.ended.reason).toContain("operator");
 });
@@ -74,8 +74,7 @@ test("what the policy denies says so before anybody signs", async ({ people }) =
   await people.auditor.visit("/order");
   await page.getByLabel("Part").fill("flange-8");
   await expect(page.getByText(/policy does not allow you to `order\.place`/)).toBeVisible();
-  await page.getByRole("button", { name: "Sign and launch…" }).click();
-  await expect(page.getByTestId("entry-id")).toHaveCount(0);
+  await expect(page.getByRole("button", { name: "Sign and launch…" })).toBeDisabled();
 });
 
 /** Grants a stream of a part's newest run, as an officer, in the console. */
@@ -103,8 +102,9 @@ test("an officer grants, the analyst reports, and the passport is verified in th
   const { page } = people.auditor;
   await expect.poll(async () => {
     await people.auditor.visit("/passport/flange-2");
-    return page.getByText("Every proof in it holds.").first().isVisible({ timeout: 5000 }).catch(() => false);
-  }, { timeout: 120_000, intervals: [2000] }).toBe(true);
+    const holds = page.getByText("Every proof in it holds.").first().waitFor({ timeout: 5000 });
+    return holds.then(() => true, () => false);
+  }, { timeout: 100_000 }).toBe(true);
 });
 
 test("a person who is granted a recording replays it in the browser", async ({ people }) => {
@@ -135,7 +135,7 @@ test("a revocation ends the reading", async ({ people }) => {
     await page.getByLabel("Reason").fill("the work is done");
     await page.getByRole("button", { name: "Revoke…" }).click();
     await people.officer1.sign();
-    await expect(page.getByText("revoked", { exact: true }).first()).toBeVisible();
+    await expect(page.getByText(/revoked at \d+/).first()).toBeVisible();
   }
   expect(mine()).toHaveLength(0);
   const [root] = last.grant.recordings;

@@ -13,21 +13,26 @@ export const screens = [
 
 /** An address of each page. */
 export function addresses(): Address[] {
-  const first = (words: string[]): string => Object.keys(cli("auditor", ...words) as object)[0] ?? "";
-  const order = first(["order", "list"]);
+  const newest = (...words: string[]): string => {
+    const all = Object.entries(cli("auditor", ...words) as Record<string, { index: number }>);
+    return all.sort(([, a], [, b]) => b.index - a.index)[0]?.[0] ?? "";
+  };
+  const reports = cli("auditor", "report", "list") as Record<string, { report: { order: string; part: string } }>;
+  const report = newest("report", "list");
+  const order = reports[report]?.report.order ?? newest("order", "list");
   return [
     { name: "plant", path: "/" },
     { name: "order", path: "/order" },
     { name: "runs", path: "/runs" },
     { name: "run", path: `/runs/${order}` },
     { name: "recordings", path: "/recordings" },
-    { name: "recording", path: `/recordings/${first(["recording", "list"])}` },
+    { name: "recording", path: `/recordings/${newest("recording", "list")}` },
     { name: "grants", path: "/grants" },
-    { name: "grant", path: `/grants/${first(["grant", "list"])}` },
+    { name: "grant", path: `/grants/${newest("grant", "list")}` },
     { name: "reports", path: "/reports" },
-    { name: "report", path: `/reports/${first(["report", "list"])}` },
+    { name: "report", path: `/reports/${report}` },
     { name: "models", path: "/models" },
-    { name: "passport", path: "/passport/flange-1" },
+    { name: "passport", path: `/passport/${reports[report]?.report.part ?? "flange-1"}` },
     { name: "trace", path: `/trace?order=${order}` },
     { name: "ledger", path: "/ledger" },
     { name: "entry", path: "/ledger/0" },

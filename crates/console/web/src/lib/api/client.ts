@@ -66,9 +66,12 @@ async function send(path: string, init?: RequestInit): Promise<Response> {
   return response;
 }
 
+/** What a page asks by itself, again and again: it is no sign that somebody is there. */
+export const BACKGROUND = { "interlock-background": "true" } as const;
+
 /** Reads JSON. For routes whose answer the OpenAPI document types, prefer {@link client}. */
-export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
-  return (await send(path, signal ? { signal } : {})).json() as Promise<T>;
+export async function get<T>(path: string, init: Pick<RequestInit, "signal" | "headers"> = {}): Promise<T> {
+  return (await send(path, init)).json() as Promise<T>;
 }
 
 /** Reads text: notes, proofs, credentials. */
@@ -82,8 +85,8 @@ export async function getBytes(path: string, signal?: AbortSignal): Promise<Uint
 }
 
 /** Sends JSON; an answer without a body gives `undefined`. */
-export async function post<T>(path: string, body?: unknown, method = "POST"): Promise<T> {
-  const init: RequestInit = { method, headers: { "content-type": "application/json" } };
+export async function post<T>(path: string, body?: unknown, method = "POST", headers = {}): Promise<T> {
+  const init: RequestInit = { method, headers: { "content-type": "application/json", ...headers } };
   if (body !== undefined) init.body = typeof body === "string" ? body : JSON.stringify(body);
   const response = await send(path, init);
   return (response.status === 204 ? undefined : await response.json()) as T;

@@ -138,7 +138,7 @@ export interface CellStatus {
   ledger: { size: number | null; root: Digest | null; witnessed_at: Millis | null; age_ms: number | null; distrust: string | null; hold: string | null };
   cell: Id; site: Id; now: Millis;
   robot: {
-    name: Id; link: { state: "connecting" | "lost" | "connected"; why?: string; series?: string; version?: string; frequency_hz?: number };
+    name: Id; link: { state: "connecting" | "lost" | "connected"; why?: string; series?: string; version?: number[]; frequency_hz?: number };
     run_active: boolean; mode: string | null; safety: string | null; runtime: string | null;
     joints: number[] | null; tcp_pose: number[] | null; tcp_force: number[] | null;
   };

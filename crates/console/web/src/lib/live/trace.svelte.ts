@@ -34,7 +34,7 @@ export class Trace {
     this.reading = true;
     try {
       const path = `/api/v1/orders/${encodeURIComponent(this.order)}/trace`;
-      this.events = (await get<LedgerEvent[]>(path, this.stop.signal)).slice(0, MAX_EVENTS);
+      this.events = (await get<LedgerEvent[]>(path, { signal: this.stop.signal })).slice(0, MAX_EVENTS);
       this.error = null;
       this.loaded = true;
     } catch (error) {

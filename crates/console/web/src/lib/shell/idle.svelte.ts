@@ -1,7 +1,8 @@
 /**
- * Signing out whoever went away. The console reads the plant all the time, so the
- * site cannot tell a person from an open page; the page can.
+ * Signing out whoever went away. What the page reads by itself does not count for the
+ * site; what a person does with the page is told to it now and then.
  */
+import { get } from "../api/client";
 import type { Me, Millis } from "../ledger/types";
 
 /** People see so long before that the session is about to end. */
@@ -14,8 +15,12 @@ export function idleWindow(me: Pick<Me, "idle_ends_at">, received: Millis): numb
   return Math.max(SHORTEST_MS, me.idle_ends_at - received);
 }
 
+/** So often the site is told that somebody is there. */
+const TELL_MS = 60_000;
+
 class Idle {
   private last = $state(Date.now());
+  private told = Date.now();
   private window = SHORTEST_MS;
 
   /** Begins to watch a session; returns what ends it. */
@@ -25,6 +30,9 @@ class Idle {
     const seen = (): void => {
       // Once a second is enough, and spares the page.
       if (Date.now() - this.last > 1000) this.last = Date.now();
+      if (this.last - this.told < TELL_MS) return;
+      this.told = this.last;
+      get("/console/v1/session").catch(() => {});
     };
     const events = ["pointerdown", "pointermove", "keydown", "wheel", "touchstart"] as const;
     events.forEach((event) => addEventListener(event, seen, { passive: true }));

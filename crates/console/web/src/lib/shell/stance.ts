@@ -61,5 +61,5 @@ export function expectedViewpoints(order: OrderState | undefined): number | null
 export function linkWords({ link, name }: CellStatus["robot"]): string {
   if (link.state !== "connected") return `${name}: ${link.state}${link.why === undefined ? "" : `, ${link.why}`}`;
   const rate = link.frequency_hz === undefined ? "" : `, ${link.frequency_hz} Hz`;
-  return `${name}: ${link.series ?? "connected"} ${link.version ?? ""}${rate}`.trim();
+  return `${name}: ${link.series ?? "connected"} ${link.version?.slice(0, 3).join(".") ?? ""}${rate}`.trim();
 }

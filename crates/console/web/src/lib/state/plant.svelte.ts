@@ -2,7 +2,7 @@
  * The plant as the site shows it, kept up to date by the stream of entries. It is
  * the site's word: what must be certain is verified by `lib/verify`.
  */
-import { Problem, get } from "../api/client";
+import { BACKGROUND, Problem, get } from "../api/client";
 import type {
   CellView, Decision, Digest, GrantState, HoldState, Id, LedgerEvent, MemberState, OrderState,
   Overview, Program, Proposal, RecordingState, Reported, Template, Word,
@@ -44,6 +44,8 @@ const touched: Record<Word, readonly Part[]> = {
 const NEWS = 200;
 /** Changes are read together after this long, so that a burst costs one request. */
 const SETTLE_MS = 250;
+
+const background = { headers: BACKGROUND };
 
 class PlantState {
   overview = $state.raw<Overview | null>(null);
@@ -133,7 +135,7 @@ class PlantState {
     this.stale.clear();
     try {
       const query = (part: Part): string => (paged.includes(part) ? `?limit=${KEPT}` : "");
-      const read = parts.map(async (part) => [part, await get(`/api/v1/state/${part}${query(part)}`)] as const);
+      const read = parts.map(async (part) => [part, await get(`/api/v1/state/${part}${query(part)}`, background)] as const);
       for (const [part, value] of await Promise.all(read)) Object.assign(this, { [part]: value });
       await this.readOverview();
       this.loaded = true;
@@ -148,11 +150,11 @@ class PlantState {
   }
 
   private async readCells(): Promise<void> {
-    this.cells = await get<CellView[]>("/console/v1/cells").catch(() => this.cells);
+    this.cells = await get<CellView[]>("/console/v1/cells", background).catch(() => this.cells);
   }
 
   private async readOverview(): Promise<void> {
-    this.overview = await get<Overview>("/api/v1/overview").catch((error: unknown) => {
+    this.overview = await get<Overview>("/api/v1/overview", background).catch((error: unknown) => {
       if (error instanceof Problem && error.status === 0) this.live = false;
       return this.overview;
     });

@@ -46,16 +46,3 @@ export {
   type Trust,
 } from "./passport/verify";
 export type { Facts, Finding, Overall, Step } from "./passport/facts";
-export {
-  checkDigest,
-  checkLink,
-  keyringOf,
-  KeysThen,
-  namedBy,
-  newestCheckpoint,
-  proveEntry,
-  traceEntry,
-  type Fetcher,
-  type ProvenEntry,
-  type Traced,
-} from "./trace";
