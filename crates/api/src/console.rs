@@ -93,6 +93,23 @@ pub struct Me {
     pub idle_ends_at: Millis,
 }
 
+/// One of the sessions that a person has open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SessionCard {
+    /// What to name it by, to end it: 16 hexadecimal digits.
+    pub id: String,
+    /// When the person signed in.
+    #[schema(value_type = u64)]
+    pub created_at: Millis,
+    /// When the person did something in it last.
+    #[schema(value_type = u64)]
+    pub last_used_at: Millis,
+    /// The address that the sign-in came from.
+    pub address: String,
+    /// Whether it is the one that asks.
+    pub current: bool,
+}
+
 /// A cell, as the site reaches it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CellCard {

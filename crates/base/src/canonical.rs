@@ -1,9 +1,15 @@
 //! Canonical JSON (RFC 8785), the bytes that are signed and logged.
 
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 /// The most canonical bytes an entry may have (64 KiB).
 pub const MAX_CANONICAL_BYTES: usize = 64 * 1024;
+
+/// The largest number of either sign in an entry: 2^53 − 1. Up to it, every program
+/// that reads JSON's numbers as doubles, a browser for one, reads the whole number that
+/// was meant and no neighbour of it.
+pub const MAX_NUMBER: u64 = (1 << 53) - 1;
 
 /// Why bytes are not a canonical value.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -18,6 +24,9 @@ pub enum CanonicalError {
     /// white space, key order, a repeated or unknown key, a number's spelling.
     #[error("not in canonical form (RFC 8785)")]
     NotCanonical,
+    /// A number is beyond ±[`MAX_NUMBER`].
+    #[error("the number {0}, at most {MAX_NUMBER} of either sign is allowed")]
+    Number(String),
 }
 
 /// The canonical bytes of a value.
@@ -44,10 +53,29 @@ pub fn from_canonical<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T
     Ok(value)
 }
 
+/// Refuses a value with a number beyond ±[`MAX_NUMBER`].
+pub fn check_numbers(value: &Value) -> Result<(), CanonicalError> {
+    match value {
+        Value::Number(number) => {
+            let small = match (number.as_i64(), number.as_u64(), number.as_f64()) {
+                (Some(whole), _, _) => whole.unsigned_abs() <= MAX_NUMBER,
+                (None, Some(whole), _) => whole <= MAX_NUMBER,
+                // Every double that is no whole number is far below.
+                (None, None, Some(double)) => double.abs() <= MAX_NUMBER as f64,
+                (None, None, None) => false,
+            };
+            if small { Ok(()) } else { Err(CanonicalError::Number(number.to_string())) }
+        }
+        Value::Array(items) => items.iter().try_for_each(check_numbers),
+        Value::Object(fields) => fields.values().try_for_each(check_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[test]
     fn keys_are_sorted_and_spaces_gone() {
@@ -63,6 +91,26 @@ mod tests {
                 Err(CanonicalError::NotCanonical),
                 "{bad}"
             );
+        }
+    }
+
+    #[test]
+    fn numbers_are_those_that_every_reader_counts_alike() {
+        let most = MAX_NUMBER;
+        let signed = i64::try_from(most).unwrap();
+        for good in [json!(0), json!(most), json!(-signed), json!(0.5), json!(most as f64)] {
+            assert_eq!(check_numbers(&json!({"a": [good]})), Ok(()), "{good}");
+        }
+        for bad in [
+            json!(most + 1),
+            json!(u64::MAX),
+            json!(-signed - 1),
+            json!(i64::MIN),
+            json!(1e16),
+            json!(-1e300),
+        ] {
+            let found = check_numbers(&json!([{"a": {"b": bad}}]));
+            assert_eq!(found, Err(CanonicalError::Number(bad.to_string())), "{bad}");
         }
     }
 

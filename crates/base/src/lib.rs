@@ -12,7 +12,9 @@ mod id;
 mod refusal;
 mod time;
 
-pub use canonical::{CanonicalError, MAX_CANONICAL_BYTES, from_canonical, to_canonical};
+pub use canonical::{
+    CanonicalError, MAX_CANONICAL_BYTES, MAX_NUMBER, check_numbers, from_canonical, to_canonical,
+};
 pub use digest::{Bytes, Digest, ParseDigestError, sha256};
 pub use id::{Id, ParseIdError};
 pub use refusal::{Refusal, Rule};

@@ -7,7 +7,7 @@
 //! without the token.
 
 use base::{Digest, Id, Millis};
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 
 /// How long sessions last and how many there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,10 @@ pub struct Session {
     pub key: Digest,
     /// When the person signed in.
     pub since: Millis,
+    /// When the person did something last.
+    pub last_used_at: Millis,
+    /// Where the sign-in came from.
+    pub address: IpAddr,
     /// When the session ends whatever happens.
     pub expires_at: Millis,
     /// When it ends unless the person does something.
@@ -69,6 +73,7 @@ impl Sessions {
         ticket: Digest,
         member: Id,
         key: Digest,
+        address: IpAddr,
         now: Millis,
     ) -> Result<Session, Full> {
         self.open.retain(|_, session| session.lives(now));
@@ -82,7 +87,15 @@ impl Sessions {
         }
         let expires_at = now.plus(self.terms.whole_ms);
         let idle_ends_at = self.idle_end(now, expires_at);
-        let session = Session { member, key, since: now, expires_at, idle_ends_at };
+        let session = Session {
+            member,
+            key,
+            since: now,
+            last_used_at: now,
+            address,
+            expires_at,
+            idle_ends_at,
+        };
         self.open.insert(ticket, session.clone());
         Ok(session)
     }
@@ -102,7 +115,17 @@ impl Sessions {
         let idle_ends_at = self.idle_end(now, expires_at);
         let session = self.open.get_mut(ticket)?;
         session.idle_ends_at = idle_ends_at;
+        session.last_used_at = now;
         Some(session.clone())
+    }
+
+    /// A member's sessions that have not ended, the newest first.
+    pub fn of(&self, member: &Id, now: Millis) -> Vec<(Digest, &Session)> {
+        let own = |session: &Session| session.member == *member && session.lives(now);
+        let mut found: Vec<_> =
+            self.open.iter().filter(|(_, s)| own(s)).map(|(ticket, s)| (*ticket, s)).collect();
+        found.sort_unstable_by_key(|(ticket, s)| (std::cmp::Reverse(s.since), *ticket));
+        found
     }
 
     /// Ends a session.
@@ -116,7 +139,7 @@ impl Sessions {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
@@ -127,7 +150,8 @@ mod tests {
     }
 
     fn open(store: &mut Sessions, number: u8, member: &str, now: u64) -> Result<Session, Full> {
-        store.open(ticket(number), member.parse().unwrap(), Digest([0; 32]), Millis(now))
+        let address = IpAddr::from([192, 0, 2, number]);
+        store.open(ticket(number), member.parse().unwrap(), Digest([0; 32]), address, Millis(now))
     }
 
     #[test]
@@ -159,6 +183,23 @@ mod tests {
         assert_eq!(open(&mut store, 5, "eva", 3), Err(Full));
         open(&mut store, 6, "ana", 3).unwrap();
         assert!(open(&mut store, 5, "eva", 12).is_ok(), "ended sessions make room");
+    }
+
+    #[test]
+    fn a_member_finds_its_own_sessions_and_what_it_did_last() {
+        let mut store = Sessions::new(TERMS);
+        open(&mut store, 1, "ana", 0).unwrap();
+        open(&mut store, 2, "ana", 5).unwrap();
+        open(&mut store, 3, "bob", 5).unwrap();
+        store.touch(&ticket(1), Millis(7)).unwrap();
+        let (ana, bob) = ("ana".parse().unwrap(), "bob".parse().unwrap());
+        let found = |store: &Sessions, now| -> Vec<_> {
+            store.of(&ana, Millis(now)).into_iter().map(|(t, s)| (t, s.last_used_at)).collect()
+        };
+        assert_eq!(found(&store, 8), [(ticket(2), Millis(5)), (ticket(1), Millis(7))]);
+        assert_eq!(found(&store, 15), [(ticket(1), Millis(7))], "the other has ended");
+        assert_eq!(store.of(&bob, Millis(8))[0].1.address, IpAddr::from([192, 0, 2, 3]));
+        assert!(store.of(&"eva".parse().unwrap(), Millis(8)).is_empty());
     }
 
     #[test]

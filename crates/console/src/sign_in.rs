@@ -1,4 +1,4 @@
-//! Signing in and out.
+//! Signing in and out, and the sessions that a person has open.
 //!
 //! The browser asks for a challenge, the passkey signs it, the session's token goes
 //! into a cookie. The challenge is bound to its use and to the console's origin, so
@@ -8,11 +8,11 @@ use crate::{
     Console, Person, Signed,
     guard::{self, COOKIE_NAME},
 };
-use api::console::{Assertion, Challenge, Me, SignIn};
+use api::console::{Assertion, Challenge, Me, SessionCard, SignIn};
 use axum::{
     Extension, Json,
     body::Bytes as Body,
-    extract::{ConnectInfo, DefaultBodyLimit, State},
+    extract::{ConnectInfo, DefaultBodyLimit, Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header::SET_COOKIE},
     response::{IntoResponse, Response},
 };
@@ -31,7 +31,8 @@ const DOMAIN: &[u8] = b"interlock/sign-in/v1\0";
 pub fn routes() -> OpenApiRouter<Arc<Console>> {
     OpenApiRouter::new()
         .routes(routes!(challenge))
-        .routes(routes!(sign_in))
+        .routes(routes!(sign_in, list, end_others))
+        .routes(routes!(end))
         .routes(routes!(show, sign_out))
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }
@@ -84,7 +85,8 @@ async fn sign_in(
         if let Some(old) = guard::ticket(&headers) {
             sessions.close(&old);
         }
-        sessions.open(ticket, person.member.clone(), person.key, console.now())
+        let address = from.ip().to_canonical();
+        sessions.open(ticket, person.member.clone(), person.key, address, console.now())
     };
     let session = session.map_err(|_| {
         let detail = "too many people are signed in: wait until a session has ended";
@@ -147,7 +149,83 @@ async fn sign_out(
     if let Some(ticket) = guard::ticket(&headers) {
         console.sessions().close(&ticket);
     }
+    out()
+}
+
+/// The answer that takes the cookie away.
+fn out() -> Result<Response, Problem> {
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, set_cookie("", "; Max-Age=0")?)]).into_response())
+}
+
+/// One's own sessions, the newest first.
+#[utoipa::path(get, path = "/sessions", tag = "console", responses(
+    (status = 200, body = Vec<SessionCard>), (status = 401, description = "Nobody is signed in")
+))]
+async fn list(
+    State(console): State<Arc<Console>>,
+    signed: Option<Extension<Signed>>,
+) -> Result<Json<Vec<SessionCard>>, Problem> {
+    let Extension(signed) = signed.ok_or_else(|| guard::nobody(&console))?;
+    let sessions = console.sessions();
+    let own = sessions.of(&signed.person.member, console.now());
+    let cards = own.into_iter().map(|(ticket, session)| SessionCard {
+        id: handle(&ticket),
+        created_at: session.since,
+        last_used_at: session.last_used_at,
+        address: session.address.to_string(),
+        current: ticket == signed.ticket,
+    });
+    Ok(Json(cards.collect()))
+}
+
+/// End one of one's own sessions; ending the one that asks signs out.
+#[utoipa::path(delete, path = "/sessions/{id}", tag = "console", responses(
+    (status = 204), (status = 401, description = "Nobody is signed in"),
+    (status = 404, description = "It has ended, or is somebody else's")
+))]
+async fn end(
+    State(console): State<Arc<Console>>,
+    signed: Option<Extension<Signed>>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let Extension(signed) = signed.ok_or_else(|| guard::nobody(&console))?;
+    match close(&console, &signed, |ticket| handle(ticket) == id).as_slice() {
+        [] => {
+            let detail = "you have no such session: it may have ended already";
+            Err(Problem::new(StatusCode::NOT_FOUND, detail))
+        }
+        closed if closed.contains(&signed.ticket) => out(),
+        _ => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+/// End all of one's own sessions but the one that asks.
+#[utoipa::path(delete, path = "/sessions", tag = "console", responses(
+    (status = 204), (status = 401, description = "Nobody is signed in")
+))]
+async fn end_others(
+    State(console): State<Arc<Console>>,
+    signed: Option<Extension<Signed>>,
+) -> Result<StatusCode, Problem> {
+    let Extension(signed) = signed.ok_or_else(|| guard::nobody(&console))?;
+    close(&console, &signed, |ticket| *ticket != signed.ticket);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends those of a member's own sessions that are wanted; returns which.
+fn close(console: &Console, signed: &Signed, wanted: impl Fn(&Digest) -> bool) -> Vec<Digest> {
+    let mut sessions = console.sessions();
+    let own = sessions.of(&signed.person.member, console.now());
+    let closed: Vec<_> = own.into_iter().map(|(t, _)| t).filter(|t| wanted(t)).collect();
+    closed.iter().for_each(|ticket| sessions.close(ticket));
+    tracing::info!(member = %signed.person.member, closed = closed.len(), "sessions were ended");
+    closed
+}
+
+/// What a session is called to its owner. It tells nothing of the token: it is a part
+/// of the token's digest.
+fn handle(ticket: &Digest) -> String {
+    ticket.to_string().chars().take(16).collect()
 }
 
 fn me(signed: &Signed) -> Me {

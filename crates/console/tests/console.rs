@@ -2,7 +2,7 @@
 //! carries.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use api::console::{Challenge, Me};
+use api::console::{Challenge, Me, SessionCard};
 use axum::{
     Json, Router,
     extract::DefaultBodyLimit,
@@ -224,6 +224,88 @@ async fn a_new_sign_in_replaces_the_browsers_old_session() {
     let again = house.ask(Method::POST, "/console/v1/sessions").header(header::COOKIE, &old);
     assert_eq!(house.status(again.body(body.to_string())).await, StatusCode::OK);
     assert_eq!(house.who(&old).await, None);
+}
+
+#[tokio::test]
+async fn a_person_sees_and_ends_its_own_sessions_and_nobody_elses() {
+    let house = House::open().await;
+    let (ana, bob) = (house.enrol("ana"), house.enrol("bob"));
+    let (first, _) = house.sign_in(&ana).await;
+    later(1000);
+    let (second, _) = house.sign_in(&ana).await;
+    let (third, _) = house.sign_in(&ana).await;
+    let (other, _) = house.sign_in(&bob).await;
+    let list = async |cookie: &str| -> Vec<SessionCard> {
+        let request = house.ask(Method::GET, "/console/v1/sessions");
+        let answer = request.header(header::COOKIE, cookie).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        answer.json().await.unwrap()
+    };
+    let end = async |cookie: &str, path: &str| {
+        let request = house.ask(Method::DELETE, &format!("/console/v1/sessions{path}"));
+        request.header(header::COOKIE, cookie).send().await.unwrap()
+    };
+    later(500);
+    let mine = list(&first).await;
+    assert_eq!(mine.len(), 3);
+    let oldest = mine.last().unwrap();
+    assert!(oldest.current && mine.iter().filter(|s| s.current).count() == 1);
+    assert_eq!(oldest.last_used_at.0, oldest.created_at.0 + 1500, "asking is doing something");
+    assert_eq!(mine[0].last_used_at, mine[0].created_at);
+    assert!(mine.iter().all(|s| s.address == "127.0.0.1" && s.id.len() == 16));
+    let theirs = list(&other).await;
+    assert_eq!(theirs.len(), 1);
+
+    // What one names must be one's own, whole, and there.
+    for id in [&theirs[0].id, "0000000000000000", &oldest.id[..8], ""] {
+        let path = format!("/{id}");
+        let status = end(&first, &path).await.status();
+        assert!([StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&status), "{id}");
+    }
+    assert!(house.who(&other).await.is_some());
+    assert_eq!(list(&first).await.len(), 3);
+    let named = list(&second).await.into_iter().find(|s| s.current).unwrap();
+    let ended = end(&first, &format!("/{}", named.id)).await;
+    assert_eq!(ended.status(), StatusCode::NO_CONTENT);
+    assert!(ended.headers().get(header::SET_COOKIE).is_none(), "the one that asks goes on");
+    assert_eq!(house.who(&second).await, None);
+    assert!(house.who(&third).await.is_some());
+
+    assert_eq!(end(&first, "").await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(house.who(&third).await, None);
+    assert!(house.who(&first).await.is_some() && house.who(&other).await.is_some());
+    let ended = end(&first, &format!("/{}", oldest.id)).await;
+    assert!(ended.headers()[header::SET_COOKIE].to_str().unwrap().contains("Max-Age=0"));
+    assert_eq!(house.who(&first).await, None);
+
+    // Nobody is nobody's owner, and another site's page ends nothing.
+    for (method, path) in [
+        (Method::GET, "/console/v1/sessions"),
+        (Method::DELETE, "/console/v1/sessions"),
+        (Method::DELETE, "/console/v1/sessions/0000000000000000"),
+    ] {
+        let nobody = house.ask(method.clone(), path).header(header::COOKIE, &first);
+        assert_eq!(house.status(nobody).await, StatusCode::UNAUTHORIZED, "{method} {path}");
+        let strange = house.bare(method.clone(), path).header(header::COOKIE, &other);
+        let strange = strange.header("sec-fetch-site", "cross-site");
+        assert_eq!(house.status(strange).await, StatusCode::FORBIDDEN, "{method} {path}");
+    }
+    assert!(house.who(&other).await.is_some());
+}
+
+#[tokio::test]
+async fn an_ended_session_ends_its_streams() {
+    let house = House::open().await;
+    let ana = house.enrol("ana");
+    let (watching, _) = house.sign_in(&ana).await;
+    let (ending, _) = house.sign_in(&ana).await;
+    let open = house.ask(Method::GET, "/api/v1/stream").header(header::COOKIE, &watching);
+    let mut stream = open.send().await.unwrap().bytes_stream();
+    assert!(stream.next().await.is_some());
+    let end = house.ask(Method::DELETE, "/console/v1/sessions").header(header::COOKIE, &ending);
+    assert_eq!(house.status(end).await, StatusCode::NO_CONTENT);
+    let ends = async { while stream.next().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(20), ends).await.expect("the stream ends");
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ use capture::{About, Camera, CaptureRequest, ImageMessage};
 use gate::VerifiedOrder;
 use node::now;
 use plant::body::{Body, Outcome, Recording, RunEnded, RunStarted};
+use proof::recording::{recording_name, run_name};
 use robot::{Event, Link, Motion, Sample};
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -55,19 +56,13 @@ struct Tapes {
     camera_name: Id,
 }
 
-/// The run's name: the order's first sixteen hexadecimal digits.
-fn run_id(order: &Digest) -> anyhow::Result<Id> {
-    let name: String = order.to_string().chars().take(16).collect();
-    Ok(name.parse()?)
-}
-
 /// Carries out an order, to whatever end.
 ///
 /// # Errors
 /// The disk failed where an order was to be used or its end to be written down.
 pub async fn carry_out(cell: &Arc<Cell>, order: VerifiedOrder) -> anyhow::Result<()> {
     let id = order.order();
-    let run = run_id(&id)?;
+    let run = run_name(&id)?;
     let seq = cell.view().scans_before(&id);
     let tapes = match tokio::task::block_in_place(|| open(cell, &id, &run)) {
         Ok(tapes) => tapes,
@@ -109,14 +104,15 @@ fn open(cell: &Cell, order: &Digest, run: &Id) -> anyhow::Result<Tapes> {
     let camera = camera::open(&cell.config.camera, order)?;
     let camera_name = camera.name().clone();
     let label = |stream: &str, cameras: Vec<Id>| -> anyhow::Result<Label> {
+        let stream: Id = stream.parse()?;
         let about = About {
-            recording: format!("{run}-{stream}").parse()?,
+            recording: recording_name(order, &stream)?,
             run: run.clone(),
             order: *order,
             cell: cell.id.clone(),
             robot: cell.config.robot.name.clone(),
         };
-        Ok(Label { about, stream: stream.parse()?, cameras })
+        Ok(Label { about, stream, cameras })
     };
     let (spool, signer) = (&cell.spool, || cell.node.signer.clone());
     let pictures = label("camera", vec![camera_name.clone()])?;

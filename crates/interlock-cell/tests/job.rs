@@ -55,10 +55,10 @@ async fn an_order_moves_the_robot_once_and_its_recordings_verify() {
     assert_eq!(pictures[0].seq, 1);
     assert_eq!(plant.robot.motions().starts, 2);
     assert!(!plant.site.inside().cosignatures.is_empty());
+    plant.until("what was delivered has left the cell", |p| p.spooled().is_empty()).await;
     let (code, metrics) = plant.ask("otto", Method::GET, "/metrics").await;
     assert_eq!(code, 200);
     assert!(metrics.contains("interlock_cell_outbox_length 0"), "{metrics}");
-    plant.until("what was delivered has left the cell", |p| p.spooled().is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,7 +121,8 @@ fn every_person_gets_a_private_link_that_enrols_once() {
         let (address, parts) = parse(text.trim());
         assert_eq!(address, format!("{ORIGIN}/enrol"));
         assert_eq!((parts["member"], parts["anchors"]), (name, pinned.as_str()));
-        assert_eq!(parts.len(), 3);
+        assert_eq!(parts["until"], at.plus(MAX_VALID_MS).0.to_string());
+        assert_eq!(parts.len(), 4);
         let seed: Bytes = serde_json::from_value(parts["key"].into()).unwrap();
         let link = SecretKey::from_seed(&seed.0.try_into().unwrap()).unwrap();
         let ed25519 = Bytes(link.public().to_vec());

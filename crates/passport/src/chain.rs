@@ -80,14 +80,7 @@ pub(crate) struct Chain {
 impl Chain {
     /// Verifies checkpoint and inclusion, and folds the leaves.
     pub fn fold(evidence: &Evidence, pin: Option<&Anchors>) -> Result<Self, Broken> {
-        let (first, rest) = evidence
-            .entries
-            .split_first()
-            .ok_or_else(|| Broken::unreadable("the evidence", "no entries"))?;
-        if first.index != 0 {
-            let reason = format!("the first entry has index {}, 0 is expected", first.index);
-            return Err(Broken::proof("the excerpt of the ledger", reason));
-        }
+        let (first, _) = first_of(&evidence.entries)?;
         let stated = Anchors::of(&first.leaf)?;
         if let Some(pin) = pin
             && pin.genesis != stated.genesis
@@ -108,14 +101,26 @@ impl Chain {
             .iter()
             .map(|proven| include(&checkpoint, proven))
             .collect::<Result<Vec<_>, _>>()?;
-        // Only what the witnessed log holds is interpreted.
+        Self::of_leaves(stated, checkpoint, pinned, &evidence.entries, &leaves)
+    }
+
+    /// Folds entries whose canonical bytes, `leaves`, a witnessed log was shown to
+    /// hold: nothing else is interpreted.
+    pub fn of_leaves(
+        stated: Anchors,
+        checkpoint: WitnessedCheckpoint,
+        pinned: Option<(Anchors, WitnessedCheckpoint)>,
+        entries: &[ProvenLeaf],
+        leaves: &[Vec<u8>],
+    ) -> Result<Self, Broken> {
+        let (first, rest) = first_of(entries)?;
         let plant = Plant::begin(&first.leaf).map_err(|e| Broken::proof(first.name(), e))?;
         let mut chain = Self {
             stated,
             checkpoint,
             pinned,
             plant,
-            entries: Vec::with_capacity(evidence.entries.len()),
+            entries: Vec::with_capacity(entries.len()),
             cell_keys: BTreeMap::new(),
         };
         chain.note(first, chain.plant.genesis)?;
@@ -168,8 +173,22 @@ impl Chain {
     }
 }
 
+/// The first entry of an excerpt, which is the plant's first one, and all others.
+pub(crate) fn first_of(entries: &[ProvenLeaf]) -> Result<(&ProvenLeaf, &[ProvenLeaf]), Broken> {
+    let (first, rest) =
+        entries.split_first().ok_or_else(|| Broken::unreadable("the evidence", "no entries"))?;
+    if first.index != 0 {
+        let reason = format!("the first entry has index {}, 0 is expected", first.index);
+        return Err(Broken::proof("the excerpt of the ledger", reason));
+    }
+    Ok((first, rest))
+}
+
 /// The canonical bytes of a leaf that the checkpoint includes.
-fn include(checkpoint: &WitnessedCheckpoint, proven: &ProvenLeaf) -> Result<Vec<u8>, Broken> {
+pub(crate) fn include(
+    checkpoint: &WitnessedCheckpoint,
+    proven: &ProvenLeaf,
+) -> Result<Vec<u8>, Broken> {
     let broken = |e: String| Broken::proof(format!("inclusion of {}", proven.name()), e);
     let bytes = proven.leaf.bytes().map_err(|e| broken(e.to_string()))?;
     checkpoint.include(proven.index, &bytes, &proven.path).map_err(|e| broken(e.to_string()))?;
@@ -180,7 +199,7 @@ fn open_checkpoint(evidence: &Evidence, log: &LogPolicy) -> Result<WitnessedChec
     log.verify_checkpoint(evidence.checkpoint.as_bytes()).map_err(|e| checkpoint_error(e, log))
 }
 
-fn checkpoint_error(error: CheckpointError, log: &LogPolicy) -> Broken {
+pub(crate) fn checkpoint_error(error: CheckpointError, log: &LogPolicy) -> Broken {
     let what = match &error {
         CheckpointError::Bad(BadCheckpoint::Signature(name)) if name == log.log_key().name() => {
             format!("the log's signature `{name}` on the checkpoint")

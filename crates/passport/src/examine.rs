@@ -102,7 +102,11 @@ pub(crate) fn examine<'a>(evidence: &'a Evidence, chain: &'a Chain) -> Result<Ca
 /// Whether the run began as its order allows: resting on a checkpoint that has the
 /// order, within the order's lag and time. The cell's clock may run ahead as far
 /// as any issuer's.
-fn started_in_bounds(chain: &Chain, order: &OrderState, started: &Logged) -> Result<(), Broken> {
+pub(crate) fn started_in_bounds(
+    chain: &Chain,
+    order: &OrderState,
+    started: &Logged,
+) -> Result<(), Broken> {
     let broken = |reason: String| Err(Broken::proof(name(started), reason));
     let rested = match &started.body {
         Body::RunStarted(body) => body.checkpoint,
@@ -176,7 +180,10 @@ fn recordings<'a>(
 }
 
 /// The ledger's recording that a manifest describes.
-fn recording<'a>(chain: &'a Chain, signed: &SignedManifest) -> Result<&'a RecordingState, Broken> {
+pub(crate) fn recording<'a>(
+    chain: &'a Chain,
+    signed: &SignedManifest,
+) -> Result<&'a RecordingState, Broken> {
     let manifest = &signed.claim;
     let root = &manifest.root_cid;
     let what = format!("the manifest of recording {root} ({})", manifest.stream);

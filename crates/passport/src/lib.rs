@@ -20,6 +20,10 @@
 //! functions of its JWT (and of the pictures, whose digests the report names), so
 //! one changed bit anywhere is found. [`Broken`] names the place.
 //!
+//! A [trace](verify_trace) is the same evidence about one order, as the console
+//! exports it: it is verified by the same fold, and says of each step whether it
+//! holds.
+//!
 //! Nothing here reads a clock, a file, a socket or a random source.
 
 mod broken;
@@ -35,6 +39,7 @@ mod jose;
 mod page;
 mod seal;
 mod steps;
+mod trace;
 
 pub use broken::Broken;
 pub use chain::Anchors;
@@ -44,3 +49,4 @@ pub use excerpt::{excerpt_for, rests_on};
 pub use facts::{Facts, Finding, Overall, Step, Trust};
 pub use file::{Form, MAX_FILE_BYTES, verify_file};
 pub use seal::{Verified, issue, verify};
+pub use trace::{Check, MAX_TRACE_BYTES, TRACE_FORMAT, Trace, verify_trace};

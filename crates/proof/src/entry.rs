@@ -10,7 +10,10 @@ use crate::{
     keys::{Invitation, PublicKey, Signer, verify_ed25519},
     webauthn,
 };
-use base::{Bytes, CanonicalError, Digest, Id, Millis, from_canonical, sha256, to_canonical};
+use base::{
+    Bytes, CanonicalError, Digest, Id, MAX_NUMBER, Millis, check_numbers, from_canonical, sha256,
+    to_canonical,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -42,9 +45,21 @@ pub struct Statement {
 
 impl Statement {
     /// The canonical bytes.
+    ///
+    /// # Errors
+    /// They are too long, or a number in them is beyond what every reader counts alike.
     pub fn bytes(&self) -> Result<Vec<u8>, CanonicalError> {
+        self.check()?;
         to_canonical(self)
     }
+
+    fn check(&self) -> Result<(), CanonicalError> {
+        time(self.at).and_then(|()| check_numbers(&self.body))
+    }
+}
+
+fn time(at: Millis) -> Result<(), CanonicalError> {
+    if at.0 <= MAX_NUMBER { Ok(()) } else { Err(CanonicalError::Number(at.0.to_string())) }
 }
 
 /// A signature over a statement.
@@ -105,11 +120,13 @@ impl Entry {
 
     /// Parses canonical bytes.
     pub fn parse(bytes: &[u8]) -> Result<Self, CanonicalError> {
-        from_canonical(bytes)
+        let entry: Self = from_canonical(bytes)?;
+        entry.statement.check().map(|()| entry)
     }
 
     /// The canonical bytes.
     pub fn bytes(&self) -> Result<Vec<u8>, CanonicalError> {
+        self.statement.check()?;
         to_canonical(self)
     }
 
@@ -198,12 +215,18 @@ impl VerifiedEntry {
 impl Leaf {
     /// Parses the canonical bytes of a log leaf.
     pub fn parse(bytes: &[u8]) -> Result<Self, CanonicalError> {
-        from_canonical(bytes)
+        let leaf: Self = from_canonical(bytes)?;
+        leaf.check().map(|()| leaf)
     }
 
     /// The canonical bytes, which the log hashes.
     pub fn bytes(&self) -> Result<Vec<u8>, CanonicalError> {
+        self.check()?;
         to_canonical(self)
+    }
+
+    fn check(&self) -> Result<(), CanonicalError> {
+        time(self.logged_at).and_then(|()| self.entry.statement.check())
     }
 }
 
@@ -250,6 +273,40 @@ mod tests {
         }
         let other = SecretKey::from_seed(&[2; 32]).unwrap();
         assert!(entry.verify(&PublicKey::of(&other)).is_err());
+    }
+
+    #[test]
+    fn no_number_is_signed_logged_or_read_that_a_browser_reads_as_another() {
+        let signer = SecretKey::from_seed(&[1; 32]).unwrap();
+        let with = |at: u64, number: serde_json::Value| Statement {
+            at: Millis(at),
+            body: json!({"grant": {"budget": number}}),
+            ..statement(&signer)
+        };
+        let most = base::MAX_NUMBER;
+        let whole = Entry::sign(with(most, json!(most)), &signer).unwrap();
+        assert_eq!(Entry::parse(&whole.bytes().unwrap()).unwrap(), whole);
+        let leaf = Leaf { entry: whole.clone(), logged_at: Millis(most) };
+        assert_eq!(Leaf::parse(&leaf.bytes().unwrap()).unwrap(), leaf);
+        assert!(Leaf { logged_at: Millis(most + 1), ..leaf.clone() }.bytes().is_err());
+
+        for statement in [
+            with(most + 1, json!(1)),
+            with(1, json!(most + 1)),
+            with(1, json!(-9_007_199_254_740_992_i64)),
+            with(1, json!(u64::MAX)),
+            with(1, json!([1e20])),
+        ] {
+            let number = |e| matches!(e, CanonicalError::Number(_));
+            assert!(Entry::sign(statement.clone(), &signer).is_err_and(number));
+            let entry = Entry { statement, ..whole.clone() };
+            assert!(entry.bytes().is_err_and(number) && entry.id().is_err_and(number));
+            // Written by somebody else, in canonical form all the same.
+            let bytes = to_canonical(&entry).unwrap();
+            assert!(Entry::parse(&bytes).is_err());
+            let leaf = to_canonical(&Leaf { entry, logged_at: Millis(1) }).unwrap();
+            assert!(Leaf::parse(&leaf).is_err());
+        }
     }
 
     #[test]

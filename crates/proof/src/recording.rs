@@ -17,7 +17,7 @@ use crate::{
     keys::{Signer, verify_ed25519},
     log::merkle::{Frontier, leaf_hash},
 };
-use base::{Bytes, Digest, Id, Millis, from_canonical, sha256, to_canonical};
+use base::{Bytes, Digest, Id, Millis, ParseIdError, from_canonical, sha256, to_canonical};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// A checkpoint is due after this time.
@@ -25,6 +25,26 @@ pub const CHECKPOINT_MILLIS: u64 = 1000;
 
 /// A checkpoint is due after this many bytes of leaves (16 MiB).
 pub const CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The hexadecimal digits of an order's identifier in its run's name: 128 bits, so
+/// that nobody finds an order whose run is called like an earlier one's.
+const RUN_DIGITS: usize = 32;
+
+/// The name of the run that carries out an order.
+///
+/// # Errors
+/// None is known; a digest's digits make an identifier.
+pub fn run_name(order: &Digest) -> Result<Id, ParseIdError> {
+    order.to_string().chars().take(RUN_DIGITS).collect::<String>().parse()
+}
+
+/// The name of the recording of one stream of an order's run.
+///
+/// # Errors
+/// The stream's name is too long.
+pub fn recording_name(order: &Digest, stream: &Id) -> Result<Id, ParseIdError> {
+    format!("{}-{stream}", run_name(order)?).parse()
+}
 
 /// What a cell can state about a recording.
 pub trait Claim: Clone + PartialEq + Serialize + DeserializeOwned {
@@ -292,9 +312,7 @@ pub fn verify_chain<L: AsRef<[u8]>>(
     let mut rest = leaves.iter();
     let mut before: Option<(&Checkpoint, Digest)> = None;
     for (at, signed) in (0u64..).zip(chain) {
-        let broken = |reason: String| ChainError::Checkpoint { at, reason };
-        let claim = signed.verify(public).map_err(|e| broken(e.to_string()))?;
-        follows(claim, at, before.as_ref()).map_err(broken)?;
+        let (claim, digest) = link(signed, public, at, before.as_ref())?;
         let from = tree.size();
         let wrong = |to, reason: String| ChainError::Leaves { at, from, to, reason };
         while tree.size() < claim.leaves {
@@ -309,7 +327,6 @@ pub fn verify_chain<L: AsRef<[u8]>>(
                 format!("their tree has the root {}, {} is signed", tree.root(), claim.root);
             return Err(wrong(claim.leaves, reason));
         }
-        let digest = signed.digest().map_err(|e| broken(e.to_string()))?;
         if claim.phase == Phase::Final && rest.len() > 0 {
             let reason = format!("the final checkpoint covers {} leaves only", claim.leaves);
             return Err(ChainError::Leaves {
@@ -327,6 +344,37 @@ pub fn verify_chain<L: AsRef<[u8]>>(
         }
         _ => Err(ChainError::Truncated(chain.len() as u64)),
     }
+}
+
+/// Verifies the signatures and links of all checkpoints of a recording, for who has
+/// no leaves. Returns the final one with its digest: [`Manifest::matches`] then says
+/// whether this is the one chain that a manifest names.
+pub fn verify_links<'a>(
+    chain: &'a [SignedCheckpoint],
+    public: &[u8; 32],
+) -> Result<(&'a Checkpoint, Digest), ChainError> {
+    let mut before = None;
+    for (at, signed) in (0u64..).zip(chain) {
+        before = Some(link(signed, public, at, before.as_ref())?);
+    }
+    match before {
+        Some((claim, digest)) if claim.phase == Phase::Final => Ok((claim, digest)),
+        _ => Err(ChainError::Truncated(chain.len() as u64)),
+    }
+}
+
+/// A checkpoint that is signed and may stand at place `at`, with its digest.
+fn link<'a>(
+    signed: &'a SignedCheckpoint,
+    public: &[u8; 32],
+    at: u64,
+    before: Option<&(&Checkpoint, Digest)>,
+) -> Result<(&'a Checkpoint, Digest), ChainError> {
+    let broken = |reason: String| ChainError::Checkpoint { at, reason };
+    let claim = signed.verify(public).map_err(|e| broken(e.to_string()))?;
+    follows(claim, at, before).map_err(broken)?;
+    let digest = signed.digest().map_err(|e| broken(e.to_string()))?;
+    Ok((claim, digest))
 }
 
 /// Whether a checkpoint may stand at place `at`, after `before`.

@@ -6,7 +6,7 @@ use proof::{
     keys::{SecretKey, Signer},
     recording::{
         CHECKPOINT_BYTES, ChainError, Checkpoints, ClaimError, Manifest, Phase, Sealing, Signed,
-        SignedCheckpoint, SignedManifest, verify_chain,
+        SignedCheckpoint, SignedManifest, recording_name, run_name, verify_chain, verify_links,
     },
 };
 use proptest::prelude::*;
@@ -53,7 +53,36 @@ fn steps() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(0..6u8, 1..12)
 }
 
+#[test]
+fn runs_and_recordings_are_named_by_128_bits_of_their_order() {
+    let order = sha256(b"order");
+    let run = run_name(&order).unwrap();
+    assert_eq!((run.as_str().len(), run.as_str()), (32, &order.to_string()[..32]));
+    let recording = recording_name(&order, &id("camera")).unwrap();
+    assert_eq!(recording.as_str(), format!("{run}-camera"));
+    assert!(recording_name(&order, &id(&"s".repeat(31))).is_ok());
+    assert!(recording_name(&order, &id(&"s".repeat(32))).is_err(), "a name has 64 characters");
+}
+
 proptest! {
+    #[test]
+    fn without_its_leaves_a_chain_is_whole_or_refused(steps in steps(), at in any::<prop::sample::Index>()) {
+        let (chain, _) = record(&steps);
+        let public = key().public();
+        let (last, digest) = verify_links(&chain, &public).unwrap();
+        let end = chain.last().unwrap();
+        prop_assert_eq!((last, digest), (&end.claim, end.digest().unwrap()));
+        prop_assert!(verify_links(&chain[..chain.len() - 1], &public).is_err());
+        prop_assert!(verify_links(&[], &public).is_err());
+        prop_assert!(verify_links(&chain, &[9; 32]).is_err());
+        let mut dropped = chain.clone();
+        dropped.remove(at.index(chain.len()));
+        prop_assert!(verify_links(&dropped, &public).is_err());
+        let mut edited = chain.clone();
+        edited[at.index(chain.len())].claim.leaves += 1;
+        prop_assert!(verify_links(&edited, &public).is_err());
+    }
+
     #[test]
     fn a_whole_recording_verifies(steps in steps()) {
         let (chain, leaves) = record(&steps);

@@ -16,6 +16,7 @@ pub mod client;
 pub mod files;
 pub mod limiter;
 pub mod peer;
+mod places;
 pub mod problem;
 pub mod server;
 pub mod tls;

@@ -11,6 +11,7 @@
 
 use crate::{
     peer::Peer,
+    places::Places,
     problem::Problem,
     tls::{ClientAuth, Identity, TlsError, Trust, server_config},
 };
@@ -41,7 +42,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -54,6 +55,8 @@ use tower_http::limit::RequestBodyLimitLayer;
 pub struct Limits {
     /// Connections at a time.
     pub connections: usize,
+    /// Connections at a time from one address, so that one machine cannot take all.
+    pub per_address: usize,
     /// From the accepted socket to the end of the TLS handshake.
     pub handshake: Duration,
     /// From the first byte of a request's head to its last, and the idle time
@@ -74,6 +77,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 512,
+            per_address: 128,
             handshake: Duration::from_secs(5),
             head: Duration::from_secs(10),
             request: Duration::from_secs(30),
@@ -168,7 +172,7 @@ impl Server {
             limits: self.limits,
             counters: self.counters,
         });
-        let permits = Arc::new(Semaphore::new(self.limits.connections));
+        let places = Places::new(self.limits.connections, self.limits.per_address);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let mut shutdown = pin!(shutdown);
@@ -187,15 +191,15 @@ impl Server {
                     }
                 },
             };
-            match permits.clone().try_acquire_owned() {
-                Ok(permit) => {
+            match places.take(from.ip()) {
+                Some(place) => {
                     let (shared, stopped) = (shared.clone(), stopped.clone());
                     tasks.spawn(async move {
                         shared.connection(stream, from, stopped).await;
-                        drop(permit);
+                        drop(place);
                     });
                 }
-                Err(_) => {
+                None => {
                     shared.counters.over_limit.fetch_add(1, Relaxed);
                     tracing::warn!(%from, "too many connections, one was closed");
                 }

@@ -2,6 +2,7 @@
  * The console against a plant of real processes: people enrol, order, watch, grant,
  * revoke, verify; a file on the disk is tampered with; a session is stolen.
  */
+import type { Locator, Page } from "@playwright/test";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cli, enrol, expect, linkOf, origin, pageWithAuthenticator, plantDir, robot, test, type Person } from "./people";
@@ -143,13 +144,32 @@ test("a revocation ends the reading", async ({ people }) => {
   expect(status).toBe(403);
 });
 
+/** Presses a key until something has the focus. */
+async function reach(page: Page, target: Locator, key: "Tab" | "Shift+Tab"): Promise<void> {
+  const focused = (): Promise<boolean> => target.evaluate((element) => element === document.activeElement);
+  for (let presses = 0; presses < 20 && !(await focused()); presses += 1) await page.keyboard.press(key);
+  await expect(target).toBeFocused();
+}
+
 test("a hold by keyboard stops orders, and its release takes two people", async ({ people }) => {
   const { page } = people.auditor;
   await people.auditor.visit("/");
+  const dialog = page.getByRole("dialog");
   await page.keyboard.press("Shift+H");
-  await page.getByRole("dialog").getByLabel("Why").fill("an odd noise");
-  await page.getByRole("dialog").getByRole("button", { name: "Hold the whole site" }).click();
-  await people.auditor.sign();
+  const place = dialog.getByRole("button", { name: "Hold the whole site" });
+  await expect(place).toBeFocused();
+  await reach(page, dialog.getByLabel("Why"), "Shift+Tab");
+  await page.keyboard.press("ControlOrMeta+A");
+  await page.keyboard.type("an odd noise");
+  await reach(page, place, "Tab");
+  await page.keyboard.press("Enter");
+  // What is grave is read first; the next key is the act's.
+  await expect(dialog.getByTestId("entry-id")).toBeVisible();
+  await expect(dialog.getByRole("heading", { name: "Hold the whole site" })).toBeFocused();
+  await page.keyboard.press("Tab");
+  await expect(dialog.getByRole("button", { name: "Hold with passkey" })).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(dialog).toBeHidden({ timeout: 30_000 });
   await expect(page.getByRole("region", { name: "hold on the whole site" })).toContainText("an odd noise");
 
   const operator = people.operator.page;
@@ -243,12 +263,42 @@ test("a stolen session reads, and can state nothing", async ({ browser, people }
   await expect(people.operator.page.getByRole("navigation", { name: "pages" })).toBeVisible();
 });
 
+test("a person sees sessions elsewhere, and ends them", async ({ browser, people }) => {
+  // The same passkey in a second browser.
+  const { page, devtools } = people.auditor;
+  const { credentials } = await devtools.send("WebAuthn.getCredentials", { authenticatorId: people.auditor.authenticator });
+  const second = await pageWithAuthenticator(browser);
+  for (const credential of credentials) {
+    await second.devtools.send("WebAuthn.addCredential", { authenticatorId: second.authenticator, credential });
+  }
+  await second.page.goto("/");
+  await second.page.getByRole("button", { name: "Sign in with a passkey" }).click();
+  await expect(second.page.getByRole("navigation", { name: "pages" })).toBeVisible();
+
+  await people.auditor.visit("/");
+  await page.getByRole("button", { name: /session and settings/ }).click();
+  await page.getByText("Your sessions elsewhere").click();
+  await page.getByRole("button", { name: "End all others" }).click();
+  await expect(page.getByText("you are signed in here only")).toBeVisible();
+  await expect.poll(() => second.page.evaluate(async () => (await fetch("/console/v1/session")).status)).toBe(401);
+  await page.keyboard.press("Escape");
+  await second.page.context().close();
+});
+
 test("the browser verifies the chain, and finds a file that was tampered with", async ({ people }) => {
   const order = orderOf("flange-2");
   const { page } = people.auditor;
   await people.auditor.visit(`/trace?order=${order}`);
   await page.getByRole("button", { name: "Verify all" }).click();
   await expect(page.getByTestId("overall")).toContainText("every node and link verified by this browser", { timeout: 60_000 });
+
+  // All that the audit needs, in one file that the command line reads offline.
+  const saving = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Export for audit" }).click();
+  const exported = join(plantDir, "../exported-trace.json");
+  await (await saving).saveAs(exported);
+  const audited = cli(null, "audit", "trace", exported, "--anchors", join(plantDir, "anchors.json")) as { verified: boolean };
+  expect(audited.verified).toBe(true);
 
   // Somebody edits the part's name in the site's own files.
   const files = entryFiles(join(plantDir, "site/data/ledger"));

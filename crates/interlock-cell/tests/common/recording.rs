@@ -57,5 +57,5 @@ pub fn open(plant: &Plant, recording: &str) -> Vec<u8> {
 
 /// The run of an order.
 pub fn run(order: &base::Digest) -> String {
-    order.to_string().chars().take(16).collect()
+    order.to_string().chars().take(32).collect()
 }

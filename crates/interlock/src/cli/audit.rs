@@ -1,6 +1,9 @@
 //! `audit`: trusts nothing but the anchors, replays every entry.
 
-use super::context::{Context, Failure};
+use super::{
+    context::{Context, Failure},
+    trace,
+};
 use ::ledger::{Reader, RealFs};
 use base::Digest;
 use clap::Subcommand;
@@ -25,10 +28,30 @@ pub enum Verb {
         #[arg(long)]
         until: Option<u64>,
     },
+    /// Verify what the console's trace page exported: an order with all that
+    /// followed from it. Needs nothing but the file.
+    Trace {
+        /// The file.
+        file: PathBuf,
+        /// Trust only this plant: its anchors.json, got by another way.
+        #[arg(long)]
+        anchors: Option<PathBuf>,
+    },
 }
 
 pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
-    let Verb::Replay { ledger, anchors, until } = verb;
+    match verb {
+        Verb::Replay { ledger, anchors, until } => replay(context, ledger, anchors, until).await,
+        Verb::Trace { file, anchors } => trace::run(context, &file, anchors.as_deref()),
+    }
+}
+
+async fn replay(
+    context: &Context,
+    ledger: Option<PathBuf>,
+    anchors: Option<PathBuf>,
+    until: Option<u64>,
+) -> Result<(), Failure> {
     let anchors = match anchors {
         Some(file) => node::config::read_anchors(&file)?,
         None => context.node()?.anchors,

@@ -21,6 +21,8 @@ pub enum Failure {
     Refused(Box<Refusal>),
     /// A proof does not hold: exit code 4.
     Broken(String),
+    /// A proof does not hold, and the command's answer says which: exit code 4.
+    Shown,
     /// Anything else: exit code 1.
     Failed(String),
 }
@@ -31,6 +33,7 @@ impl Failure {
         let (code, kind, text) = match self {
             Self::Refused(refusal) => (3, "refused", refusal.to_string()),
             Self::Broken(text) => (4, "broken", text.clone()),
+            Self::Shown => return ExitCode::from(4),
             Self::Failed(text) => (1, "failed", text.clone()),
         };
         if json {

@@ -20,6 +20,7 @@ mod order;
 mod passport;
 mod policy;
 mod serve;
+mod trace;
 mod up;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -90,7 +91,7 @@ enum Command {
     /// The ledger: check, show, prove.
     #[command(subcommand)]
     Ledger(ledger::Verb),
-    /// Replay the ledger and say what it comes to.
+    /// Replay the ledger, or verify the export of one order's trace.
     #[command(subcommand)]
     Audit(audit::Verb),
     /// Stop taking orders, and release again.

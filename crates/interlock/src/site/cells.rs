@@ -189,6 +189,11 @@ fn kind(answer: &reqwest::Response) -> Option<&str> {
 /// A cell that cannot be reached, or the problem that it answered with.
 fn lost(id: &Id, error: &AnswerError) -> Problem {
     match error {
+        // The cell does not know the site: nothing that the person's session lacks.
+        AnswerError::Problem(problem) if problem.status == 401 => {
+            let detail = format!("cell `{id}` does not take the site's certificate");
+            Problem::new(StatusCode::BAD_GATEWAY, detail)
+        }
         AnswerError::Problem(problem) => (**problem).clone(),
         other => Problem::new(StatusCode::BAD_GATEWAY, format!("cell `{id}`: {other}")),
     }

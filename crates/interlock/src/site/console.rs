@@ -16,7 +16,7 @@ use api::{
 use axum::{
     Json, Router,
     body::Bytes as Body,
-    extract::{ConnectInfo, Path, State},
+    extract::{ConnectInfo, DefaultBodyLimit, Path, State},
     http::StatusCode,
     response::Response,
 };
@@ -28,6 +28,8 @@ use std::{net::SocketAddr, sync::Arc};
 use transport::{ClientAuth, Identity, Limits, Peer, Problem, Server};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+/// The most bytes that the console's own addresses take: an entry.
+const MAX_OWN_BODY: usize = 64 * 1024;
 /// Sessions of one member and of all.
 const SESSIONS: (usize, usize) = (8, 1024);
 
@@ -96,7 +98,11 @@ impl Desk {
         let documents = http::documents(public).with_state(site.clone());
         let open = open().with_state(state.clone()).split_for_parts().0;
         let closed = closed().with_state(state).split_for_parts().0;
-        let own = |router: Router| Router::new().nest(api::console::PREFIX, router);
+        // The server's own limit is that of a blob; what strangers may send is small.
+        let own = |router: Router| {
+            let bounded = router.layer(DefaultBodyLimit::max(MAX_OWN_BODY));
+            Router::new().nest(api::console::PREFIX, bounded)
+        };
         let (open, closed) = (own(open), own(closed).merge(http::api(site)));
         match public {
             true => ::console::router(&self.console, open.merge(documents), closed),

@@ -4,6 +4,7 @@ use super::{
     Site,
     http::{Answer, SiteState, check, fault, not_logged},
     index::Filter,
+    legible,
 };
 use api::{Event, Explanation, Logged, OrderDraft, Submitted};
 use axum::{
@@ -23,8 +24,10 @@ use transport::{Peer, Problem};
 
 /// The most entries that one page of a list holds.
 const PAGE: u64 = 500;
-/// The most entries of one order's trace.
+/// The most entries of one order's trace, without reads.
 const TRACE: usize = 1000;
+/// The most reads in it, the newest.
+const READS: usize = 500;
 /// How long a caller waits for the witnesses.
 const WITNESS_WAIT: Duration = Duration::from_secs(20);
 
@@ -48,11 +51,13 @@ pub(super) async fn submit(
 ) -> Answer<Json<Submitted>> {
     site.enrolled(&peer, "to submit an entry")?;
     let entry = parse(&body)?;
+    legible::check(&site.plant.read(), &entry)?;
     delivered(&site, &entry)?;
     let (id, appended) = match site.take(&entry).await {
         Ok(taken) => taken,
         Err(problem) => {
             if let (Some(refusal), Ok(id)) = (problem.refusal(), entry.id()) {
+                let refusal = attributed(refusal, &peer, &entry);
                 site.refuse("entry", peer.member.as_str(), Some(id), &refusal).await;
             }
             return Err(problem);
@@ -88,6 +93,18 @@ impl Site {
         let appended = self.sequencer.append(bytes).await.map_err(append_problem)?;
         Ok((id, appended))
     }
+}
+
+/// Whom a refusal is about: an entry whose signature did not hold says nothing about
+/// the member that it names, and something about who brought it.
+fn attributed(refusal: Refusal, peer: &Peer, entry: &Entry) -> Refusal {
+    let issuer = &entry.statement.issuer;
+    let proven = !matches!(refusal.rule, Rule::Format | Rule::Signature | Rule::Enrolment);
+    if proven || peer.member == *issuer {
+        return refusal;
+    }
+    let what = format!("to deliver an entry in the name of `{issuer}`");
+    Refusal { who: peer.member.to_string(), what, ..refusal }
 }
 
 /// The pictures that a report names must be here before it is logged, or its
@@ -180,7 +197,7 @@ fn event(index: u64, leaf: &[u8]) -> Answer<Event> {
 
 /// Every entry that concerns an order, in the order of the ledger: the order, its
 /// refusal or run, recordings, grants, reads, reports, passports and what was
-/// revoked or destroyed. 1000 at most, the newest of them.
+/// revoked or destroyed. At most 1000, and the newest 500 reads beside them.
 #[utoipa::path(get, path = "/orders/{id}/trace", responses((status = 200, body = Vec<Event>)))]
 pub(super) async fn trace(
     State(site): SiteState,
@@ -192,11 +209,14 @@ pub(super) async fn trace(
     let size = site.durable();
     let indexes: Vec<u64> = {
         let index = site.index.read();
-        let all = index.of_order(&id);
-        let newest = all.get(all.len().saturating_sub(TRACE)..).unwrap_or_default();
-        // The order itself is never left out.
-        let first = all.first().filter(|_| all.len() > TRACE);
-        first.into_iter().chain(newest).copied().filter(|i| *i < size).collect()
+        let all = index.of_order(&id).iter().copied().filter(|i| *i < size);
+        let (reads, chain): (Vec<u64>, Vec<u64>) = all.partition(|i| index.states(*i, "read"));
+        // Each block that is served is a read; they must not push out the chain.
+        let newest = reads.len().saturating_sub(READS);
+        let mut found: Vec<u64> = chain.into_iter().take(TRACE).collect();
+        found.extend(reads.get(newest..).unwrap_or_default());
+        found.sort_unstable();
+        found
     };
     if indexes.is_empty() {
         return Err(Problem::new(StatusCode::NOT_FOUND, format!("no order {id} is on the ledger")));
@@ -222,7 +242,7 @@ pub(super) async fn show_entry(
     Ok(Json(Logged { index, leaf }))
 }
 
-/// An entry by index, full identifier or the beginning of one.
+/// An entry by index or identifier.
 fn index_of(plant: &Plant, text: &str) -> Answer<u64> {
     if let Ok(index) = text.parse::<u64>()
         && text.len() < 16

@@ -112,14 +112,15 @@ pub(super) async fn dossier(
 ) -> Answer<Json<Dossier>> {
     let id: Digest =
         id.parse().map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("{e}")))?;
-    let (processor, roots) = {
+    let (own, roots) = {
         let plant = site.plant.read();
         let Some(state) = plant.grants.get(&id) else {
             return Err(not_logged(&id.to_string()));
         };
-        (state.grant.processor.clone(), state.grant.recordings.clone())
+        let own = state.grant.processor == peer.member;
+        (own && plant.may_be_reader(&peer.member).is_ok(), state.grant.recordings.clone())
     };
-    if processor != peer.member {
+    if !own {
         site.readable(&peer)?;
     }
     let newest = site.newest()?;
@@ -180,19 +181,21 @@ async fn read_passport(site: Arc<Site>, id: &str, form: &str) -> Answer<Response
     Ok((headers, bytes).into_response())
 }
 
-/// A cell's cosignature of a checkpoint that it has seen.
+/// A cell's or a witness's cosignature of a checkpoint that it has seen; the newest
+/// one is kept.
 #[utoipa::path(post, path = "/cosignatures", request_body(content = String, content_type = "text/plain"), responses((status = 204)))]
 pub(super) async fn cosignature(
     State(site): SiteState,
     peer: Peer,
     body: Body,
 ) -> Answer<StatusCode> {
-    site.enrolled(&peer, "to leave a cosignature")?;
-    if body.len() > proof::log::MAX_NOTE_BYTES {
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a note has at most 64 KiB"));
+    const MOST: usize = proof::log::MAX_NOTE_BYTES;
+    if body.len() > MOST {
+        let detail = format!("{} bytes, a note has at most {MOST}", body.len());
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
-    site.keep_cosignature(&peer.member, &body)
-        .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))?;
+    let kept = tokio::task::spawn_blocking(move || site.keep_cosignature(&peer.member, &body));
+    kept.await.map_err(fault)??;
     Ok(StatusCode::NO_CONTENT)
 }
 

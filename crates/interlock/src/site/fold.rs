@@ -4,13 +4,16 @@
 //! committed. That is safe: whatever rests on it is itself an entry, which stands
 //! behind the batch and is acknowledged after it.
 
-use super::index::Indexed;
+use super::{clocks::Clocks, index::Indexed};
 use api::Event;
 use base::{Millis, Refusal, Rule};
 use ledger::{Admission, Admitted};
 use plant::Plant;
 use proof::{entry::Entry, log::SignedCheckpoint};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::{
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    time::Instant,
+};
 use tokio::sync::broadcast;
 
 /// The plant as the site knows it.
@@ -34,14 +37,20 @@ impl Shared {
 pub struct Fold {
     plant: Shared,
     index: Indexed,
+    clocks: Arc<Clocks>,
     pending: Vec<Event>,
     events: broadcast::Sender<Event>,
 }
 
 impl Fold {
-    /// Admits onto `plant` and `index`, announcing to `events`.
-    pub fn new(plant: Shared, index: Indexed, events: broadcast::Sender<Event>) -> Self {
-        Self { plant, index, pending: Vec::new(), events }
+    /// Admits onto `plant` and `index` while `clocks` agree, announcing to `events`.
+    pub fn new(
+        plant: Shared,
+        index: Indexed,
+        clocks: Arc<Clocks>,
+        events: broadcast::Sender<Event>,
+    ) -> Self {
+        Self { plant, index, clocks, pending: Vec::new(), events }
     }
 }
 
@@ -61,6 +70,7 @@ impl Admission for Fold {
             if let Some((index, logged_at)) = plant.logged(&id) {
                 return Ok(Admitted::Known { index, logged_at });
             }
+            self.clocks.check(node::now(), Instant::now())?;
             let verified = plant.verify(entry)?;
             plant.admit(verified, logged_at)?
         };

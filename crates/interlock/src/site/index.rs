@@ -72,6 +72,12 @@ impl Index {
             .collect()
     }
 
+    /// Whether the entry at an index states this word.
+    pub fn states(&self, index: u64, word: &str) -> bool {
+        let row = usize::try_from(index).ok().and_then(|at| self.rows.get(at));
+        row.is_some_and(|row| self.names.get(word) == Some(&row.word))
+    }
+
     /// The entries that concern an order, in the order of the ledger.
     pub fn of_order(&self, order: &Digest) -> &[u64] {
         self.orders.get(order).map_or(&[], Vec::as_slice)

@@ -5,6 +5,7 @@
 
 mod blobs;
 mod cells;
+mod clocks;
 mod console;
 mod entries;
 mod events;
@@ -13,6 +14,7 @@ mod fold;
 mod http;
 mod index;
 mod issue;
+mod legible;
 mod recordings;
 mod witness;
 
@@ -21,6 +23,7 @@ pub use http::openapi;
 use anyhow::{Context, Result, bail};
 use base::{Digest, Millis, Refusal, to_canonical};
 use blobs::Blobs;
+use clocks::Clocks;
 use fold::{Fold, Shared};
 use index::{Index, Indexed};
 use ledger::{AppendError, Appended, Publisher, RealFs, Sequencer, Store, Timing};
@@ -34,7 +37,11 @@ use proof::{
     keys::SecretKey,
     log::LogSigner,
 };
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::{
     net::TcpListener,
     sync::{broadcast, watch},
@@ -46,6 +53,8 @@ use vault::{keys::KeyVault, store::Store as BlockStore};
 const EVENT_BACKLOG: usize = 1024;
 /// Bytes of small files that one member may store in an hour (2 GiB).
 const UPLOADS_AN_HOUR: u64 = 2 << 30;
+/// How long a witness's time counts, beside three refreshes.
+const CLOCK_PATIENCE: Duration = Duration::from_secs(10);
 /// The largest request body: a recording on its way from a cell (64 GiB).
 const MAX_UPLOAD: usize = 64 << 30;
 
@@ -64,6 +73,8 @@ pub struct Site {
     refusals: Limiter,
     /// Bytes of files that each member may store in an hour.
     uploads: Limiter,
+    /// Held while a member's cosignature is compared with the one that is kept.
+    cosigned: Mutex<()>,
 }
 
 impl Site {
@@ -90,12 +101,14 @@ impl Site {
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
         let plant = Shared::new(plant);
         let index = Indexed::new(index);
-        let fold = Fold::new(plant.clone(), index.clone(), events.clone());
+        let server = node.config.server.clone().context("`interlock.toml` has no [server]")?;
+        let refresh = Duration::from_millis(server.refresh_ms);
+        let (skew_ms, quorum) = (plant.read().anchors.clock_skew_ms, node.anchors.log.quorum());
+        let clocks = Arc::new(Clocks::new(skew_ms, quorum, refresh * 3 + CLOCK_PATIENCE));
+        let fold = Fold::new(plant.clone(), index.clone(), clocks.clone(), events.clone());
         let sequencer =
             Sequencer::start(store, Box::new(fold), Arc::new(now), ledger::Limits::default());
-        let server = node.config.server.clone().context("`interlock.toml` has no [server]")?;
-        let witnesses = witness::clients(&node, &server)?;
-        let refresh = Duration::from_millis(server.refresh_ms);
+        let witnesses = witness::clients(&node, &server, &clocks)?;
         let publisher = Publisher::start(
             fs,
             &log_dir,
@@ -123,6 +136,7 @@ impl Site {
             events,
             refusals,
             uploads,
+            cosigned: Mutex::default(),
         }))
     }
 

@@ -17,10 +17,18 @@ use base::{Digest, Id, Refusal, Rule};
 use gate::ReadPermit;
 use ledger::AppendError;
 use node::now;
-use plant::{Body as Stated, Plant};
+use plant::{Body as Stated, GrantState, Plant};
 use policy::Role;
-use proof::recording::{SignedCheckpoint, SignedManifest};
-use std::{io, sync::Arc};
+use proof::{
+    log::{KeyKind, LogPolicy, VKey, WitnessedCheckpoint},
+    recording::{
+        Manifest, SignedCheckpoint, SignedManifest, recording_name, run_name, verify_links,
+    },
+};
+use std::{
+    io,
+    sync::{Arc, PoisonError},
+};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use transport::{Peer, Problem};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -36,6 +44,8 @@ use vault::{
 const MAX_RECORDING: u64 = 16 << 30;
 /// The most bytes of a recording's signed checkpoints.
 const MAX_CHECKPOINTS: usize = 32 * 1024 * 1024;
+/// Manifests as they were delivered, by root.
+const MANIFESTS: &str = "manifests";
 /// The bytes that a served key counts.
 const KEY_BYTES: u64 = 32;
 
@@ -156,6 +166,40 @@ fn cell_only(plant: &Plant, peer: &Peer) -> Result<(), Refusal> {
     })
 }
 
+/// Refuses a manifest that is not of a run which the ledger ordered from this cell,
+/// or whose recording is called otherwise than that run's: nobody stands in the way
+/// of another run's recordings.
+fn of_own_run(plant: &Plant, manifest: &Manifest) -> Result<(), Refusal> {
+    let order = &manifest.order;
+    let refuse = |reason: String, accepted: &str| {
+        Err(Refusal {
+            who: manifest.cell.to_string(),
+            what: format!("to store recording `{}`", manifest.recording),
+            rule: Rule::Target,
+            reason,
+            accepted: accepted.into(),
+        })
+    };
+    match plant.orders.get(order).map(|state| &state.order.cell) {
+        Some(cell) if *cell == manifest.cell => {}
+        Some(cell) => {
+            let reason = format!("order {} is for cell `{cell}`", order.short());
+            return refuse(reason, "a recording of a run that was ordered from this cell");
+        }
+        None => {
+            let reason = format!("no order {} is on the ledger", order.short());
+            return refuse(reason, "a recording of a run that was ordered from this cell");
+        }
+    }
+    let named = run_name(order).is_ok_and(|run| run == manifest.run)
+        && recording_name(order, &manifest.stream).is_ok_and(|name| name == manifest.recording);
+    if named {
+        return Ok(());
+    }
+    let reason = format!("it is called otherwise than stream `{}` of its order", manifest.stream);
+    refuse(reason, "the order's first 32 hexadecimal digits, a hyphen and the stream")
+}
+
 fn cid(text: &str) -> Answer<Cid> {
     vault::address::parse_cid(text)
         .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))
@@ -174,7 +218,7 @@ async fn put_key(
     Json(delivery): Json<Delivery>,
 ) -> Answer<StatusCode> {
     cell_only(&site.plant.read(), &peer)?;
-    cid(&root)?;
+    let root = cid(&root)?.to_string();
     let bytes = base::to_canonical(&delivery.manifest).map_err(bad)?;
     let signed = SignedManifest::from_bytes(&bytes).map_err(bad)?;
     let keys = signing_keys(&site.plant.read(), &peer.member);
@@ -186,6 +230,7 @@ async fn put_key(
             manifest.root_cid, manifest.cell
         )));
     }
+    of_own_run(&site.plant.read(), manifest)?;
     let (recording, commitment) = (manifest.recording.clone(), manifest.sealing.key_commitment);
     let work = site.clone();
     let secret = site.node.seal_key().map_err(fault)?;
@@ -195,26 +240,37 @@ async fn put_key(
     if key.commitment().0 != commitment {
         return Err(bad("the key is not the one that the manifest commits to"));
     }
-    let kept = tokio::task::spawn_blocking(move || -> anyhow::Result<bool> {
-        match work.keys.get(&recording) {
-            Ok(kept) if !kept.matches(&key.commitment()) => return Ok(false),
-            Ok(_) => {}
-            Err(_) => {
-                let mut nonce = [0; 12];
-                aws_lc_rs::rand::fill(&mut nonce)?;
-                work.keys.keep(&recording, &key, nonce)?;
-            }
+    let kept = tokio::task::spawn_blocking(move || -> anyhow::Result<Kept> {
+        let known = match work.keys.get(&recording) {
+            Ok(kept) if !kept.matches(&key.commitment()) => return Ok(Kept::OtherKey),
+            known => known.is_ok(),
+        };
+        // Whoever comes first with a root keeps it: its checkpoints are held against
+        // this manifest, and no other one takes its place.
+        if work.keep_first(MANIFESTS, &root, &bytes)? != bytes {
+            return Ok(Kept::OtherManifest);
+        }
+        if !known {
+            let mut nonce = [0; 12];
+            aws_lc_rs::rand::fill(&mut nonce)?;
+            work.keys.keep(&recording, &key, nonce)?;
         }
         work.blobs.put(&bytes)?;
-        Ok(true)
+        Ok(Kept::Whole)
     });
+    let conflict = |detail| Err(Problem::new(StatusCode::CONFLICT, detail));
     match kept.await.map_err(fault)?.map_err(fault)? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => {
-            let detail = "another key is kept under this recording's name";
-            Err(Problem::new(StatusCode::CONFLICT, detail))
-        }
+        Kept::Whole => Ok(StatusCode::NO_CONTENT),
+        Kept::OtherKey => conflict("another key is kept under this recording's name"),
+        Kept::OtherManifest => conflict("another manifest is kept for this root"),
     }
+}
+
+/// What became of a key that was delivered.
+enum Kept {
+    Whole,
+    OtherKey,
+    OtherManifest,
 }
 
 fn signing_keys(plant: &Plant, member: &Id) -> Vec<[u8; 32]> {
@@ -271,17 +327,49 @@ async fn put_checkpoints(
         let detail = "the recording is registered: its checkpoints are final";
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
-    let keys = signing_keys(&site.plant.read(), &peer.member);
-    for line in body.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
-        let checkpoint = SignedCheckpoint::from_bytes(line).map_err(bad)?;
-        if !keys.iter().any(|key| checkpoint.verify(key).is_ok()) {
-            return Err(bad("a checkpoint is not signed by this cell"));
-        }
-    }
-    let work = site.clone();
-    let kept = tokio::task::spawn_blocking(move || work.keep_named("checkpoints", &root, &body));
-    kept.await.map_err(fault)?.map_err(fault)?;
+    let kept = tokio::task::spawn_blocking(move || {
+        site.chain_of(&peer.member, &root, &body)?;
+        site.keep_named("checkpoints", &root, &body).map_err(fault)
+    });
+    kept.await.map_err(fault)??;
     Ok(StatusCode::NO_CONTENT)
+}
+
+impl Site {
+    /// Refuses checkpoints that are not the whole chain which the root's manifest
+    /// names. There is one such chain only, so none is ever replaced by another.
+    fn chain_of(&self, cell: &Id, root: &str, body: &[u8]) -> Answer<()> {
+        let manifest = self.read_named(MANIFESTS, root).map_err(|_| {
+            let detail = "its manifest is not here: deliver the recording's key first";
+            Problem::new(StatusCode::CONFLICT, detail)
+        })?;
+        let manifest = SignedManifest::from_bytes(&manifest).map_err(fault)?.claim;
+        {
+            let plant = self.plant.read();
+            if manifest.cell != *cell {
+                return Err(Problem::from(Refusal {
+                    who: cell.to_string(),
+                    what: format!("to store the checkpoints of `{}`", manifest.recording),
+                    rule: Rule::Target,
+                    reason: format!("cell `{}` made that recording", manifest.cell),
+                    accepted: "the checkpoints of a recording of its own".into(),
+                }));
+            }
+            of_own_run(&plant, &manifest)?;
+        }
+        let lines = body.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        let chain: Vec<_> =
+            lines.map(SignedCheckpoint::from_bytes).collect::<Result<_, _>>().map_err(bad)?;
+        let mut found = Err(bad("this cell has no key that counts"));
+        for key in signing_keys(&self.plant.read(), cell) {
+            found = verify_links(&chain, &key).map_err(bad);
+            if found.is_ok() {
+                break;
+            }
+        }
+        let (last, digest) = found?;
+        manifest.matches(last, &digest).map_err(bad)
+    }
 }
 
 /// The signed checkpoints of a recording.
@@ -347,13 +435,17 @@ async fn sealed_key(
 
 impl Site {
     /// Whether a peer may know of a recording: a reader of the ledger, or somebody
-    /// with a grant for it that is not revoked.
+    /// with a grant for it that is not revoked, and whom the policy lets read.
     fn may_know(&self, peer: &Peer, root: &str) -> Result<(), Refusal> {
-        let granted = self.plant.read().grants.values().any(|g| {
-            g.grant.processor == peer.member
-                && g.revoked.is_none()
-                && g.grant.recordings.contains(root)
-        });
+        let granted = {
+            let plant = self.plant.read();
+            let names = |g: &GrantState| {
+                g.grant.processor == peer.member
+                    && g.revoked.is_none()
+                    && g.grant.recordings.contains(root)
+            };
+            plant.grants.values().any(names) && plant.may_be_reader(&peer.member).is_ok()
+        };
         if granted || self.readable(peer).is_ok() {
             return Ok(());
         }
@@ -413,12 +505,81 @@ impl Site {
         std::fs::read(self.node.dir.join("data").join(kind).join(name))
     }
 
-    /// Keeps the newest cosigned checkpoint of a cell, after checking that it is a
-    /// note of this log.
-    pub(super) fn keep_cosignature(&self, member: &Id, note: &[u8]) -> anyhow::Result<()> {
+    /// Keeps a file once for all: returns what is kept under the name, which is
+    /// another one's when that came first.
+    fn keep_first(&self, kind: &str, name: &str, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        match self.read_named(kind, name) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            kept => return kept,
+        }
+        // Whole before it has its name, and a link never replaces.
+        let whole = format!(".{name}.first.{:?}", std::thread::current().id());
+        self.keep_named(kind, &whole, bytes)?;
+        let dir = self.node.dir.join("data").join(kind);
+        let linked = std::fs::hard_link(dir.join(&whole), dir.join(name));
+        std::fs::remove_file(dir.join(&whole))?;
+        match linked {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+            _ => std::fs::File::open(&dir)?.sync_all()?,
+        }
+        self.read_named(kind, name)
+    }
+
+    /// Keeps the newest checkpoint that a cell or a witness has cosigned: a note of
+    /// this log with the member's own line, not older than the one that is kept.
+    pub(super) fn keep_cosignature(&self, member: &Id, note: &[u8]) -> Answer<()> {
+        let policies = self.cosigning(member);
+        if policies.is_empty() {
+            return Err(Problem::from(Refusal {
+                who: member.to_string(),
+                what: "to leave a cosignature".into(),
+                rule: Rule::Policy,
+                reason: format!("`{member}` is neither a cell nor a witness"),
+                accepted: "a cosignature by a cell or a witness of this plant".into(),
+            }));
+        }
+        let verified = |note: &[u8]| -> Result<WitnessedCheckpoint, Problem> {
+            let mut found = Err(bad("no key of its own counts"));
+            for policy in &policies {
+                found = policy.verify_checkpoint(note).map_err(bad);
+                if found.is_ok() {
+                    break;
+                }
+            }
+            found
+        };
+        let new = verified(note)?;
+        let _one = self.cosigned.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.read_named("cosignatures", member.as_str()).ok();
+        // What an earlier key signed makes room.
+        if let Some(kept) = kept.and_then(|kept| verified(&kept).ok())
+            && (new.size(), new.witnessed_at()) < (kept.size(), kept.witnessed_at())
+        {
+            let detail = format!(
+                "a newer one is kept: {} entries, cosigned {}",
+                kept.size(),
+                kept.witnessed_at()
+            );
+            return Err(Problem::new(StatusCode::CONFLICT, detail));
+        }
+        self.keep_named("cosignatures", member.as_str(), note).map_err(fault)
+    }
+
+    /// For each key that a member cosigns with, the policy that its line satisfies.
+    fn cosigning(&self, member: &Id) -> Vec<LogPolicy> {
         let log = &self.node.anchors.log;
-        proof::log::SignedCheckpoint::verify(log.origin(), log.log_key(), note)?;
-        self.keep_named("cosignatures", member.as_str(), note)?;
-        Ok(())
+        let own = {
+            let plant = self.plant.read();
+            let cell = plant.has_role(member, Role::Cell);
+            if cell { signing_keys(&plant, member) } else { Vec::new() }
+        };
+        let own = own
+            .into_iter()
+            .filter_map(|key| VKey::new(member.as_str(), KeyKind::Witness, key).ok());
+        // A witness's key is named after its member, behind the log's name.
+        let ends = format!("/{member}");
+        let witness = log.witnesses().iter().filter(|key| key.name().ends_with(&ends)).cloned();
+        let alone = |key| LogPolicy::new(log.origin(), log.log_key().clone(), vec![key], 1).ok();
+        own.chain(witness).filter_map(alone).collect()
     }
 }

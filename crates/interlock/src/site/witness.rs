@@ -1,21 +1,41 @@
-//! Asking the witnesses, over mutual TLS.
+//! Asking the witnesses, over mutual TLS, and noting what time they have.
 
+use super::clocks::Clocks;
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use ledger::{CosignClient, CosignError, Witness, publish::MAX_ANSWER_BYTES};
 use node::{Node, config::ServerConfig};
-use std::sync::Arc;
+use proof::log::{AddCheckpoint, LogPolicy, append_signature_lines};
+use std::{sync::Arc, time::Instant};
 
 struct Asked {
     http: reqwest::Client,
     url: String,
+    name: String,
+    /// Accepts this witness's cosignature alone.
+    policy: LogPolicy,
+    clocks: Arc<Clocks>,
+}
+
+impl Asked {
+    /// Notes the time in a cosignature that verifies.
+    fn heard(&self, request: &[u8], lines: &[u8], asked: Instant) {
+        let request = AddCheckpoint::parse(request).ok();
+        let note = request.map(|request| append_signature_lines(&request.note, lines));
+        let cosigned = note.and_then(|note| self.policy.verify_checkpoint(&note).ok());
+        if let Some(cosigned) = cosigned {
+            self.clocks.heard(&self.name, cosigned.witnessed_at(), asked);
+        }
+    }
 }
 
 #[async_trait]
 impl CosignClient for Asked {
     async fn add_checkpoint(&self, body: Vec<u8>) -> Result<Vec<u8>, CosignError> {
         let lost = |e: &dyn std::fmt::Display| CosignError::Unreachable(e.to_string());
-        let mut answer = self.http.post(&self.url).body(body).send().await.map_err(|e| lost(&e))?;
+        let asked = Instant::now();
+        let request = self.http.post(&self.url).body(body.clone());
+        let mut answer = request.send().await.map_err(|e| lost(&e))?;
         let status = answer.status().as_u16();
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|e| lost(&e))? {
@@ -24,26 +44,32 @@ impl CosignClient for Asked {
                 return Err(lost(&"the answer is too long"));
             }
         }
-        CosignError::from_answer(status, bytes)
+        let lines = CosignError::from_answer(status, bytes)?;
+        self.heard(&body, &lines, asked);
+        Ok(lines)
     }
 }
 
 /// A client for each configured witness, matched to its key by name.
-pub fn clients(node: &Node, server: &ServerConfig) -> Result<Vec<Witness>> {
+pub fn clients(node: &Node, server: &ServerConfig, clocks: &Arc<Clocks>) -> Result<Vec<Witness>> {
+    let log = &node.anchors.log;
     let mut witnesses = Vec::new();
     for address in &server.witnesses {
         let ends = format!("/{}", address.member);
-        let key = node.anchors.log.witnesses().iter().find(|k| k.name().ends_with(&ends));
+        let key = log.witnesses().iter().find(|k| k.name().ends_with(&ends));
         let key = key.with_context(|| {
             format!("`{}` is configured as a witness and is none of `anchors.json`", address.member)
         })?;
         let http =
             transport::client::connect(&node.trust, Some(&node.identity), Some(&address.member))?;
         let url = format!("{}/add-checkpoint", address.url.trim_end_matches('/'));
-        witnesses.push(Witness { key: key.clone(), client: Arc::new(Asked { http, url }) });
+        let name = key.name().to_owned();
+        let policy = LogPolicy::new(log.origin(), log.log_key().clone(), vec![key.clone()], 1)?;
+        let asked = Asked { http, url, name, policy, clocks: clocks.clone() };
+        witnesses.push(Witness { key: key.clone(), client: Arc::new(asked) });
     }
-    if witnesses.len() < node.anchors.log.quorum() {
-        let (have, need) = (witnesses.len(), node.anchors.log.quorum());
+    if witnesses.len() < log.quorum() {
+        let (have, need) = (witnesses.len(), log.quorum());
         bail!("{have} witnesses are configured, {need} are needed");
     }
     Ok(witnesses)

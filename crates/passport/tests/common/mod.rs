@@ -7,6 +7,8 @@
     clippy::indexing_slicing
 )]
 
+pub mod export;
+
 use base::{Bytes, Digest, Id, Millis, sha256};
 use passport::{Anchors, Draft, ProvenLeaf, excerpt_for};
 use plant::{Body, Plant, body::*};

@@ -1226,7 +1226,7 @@ fn passports(person: &Person) -> Vec<Value> {
         &[Verdict::Confirmed, Verdict::Pass],
     );
     // Numbers whose spellings differ between writers.
-    report.analyses[0].details = json!({ "odd": [1e-5, 1.5e-6, 1e20, 1e21, 123_456_789_012_345_680_000_f64, 0.1, -0.5, 1e16, 4e15, 5e-324] });
+    report.analyses[0].details = json!({ "odd": [1e-5, 1.5e-6, 123_456_789_012_345.67_f64, 0.1, -0.5, 4e15, -4e15, 9_007_199_254_740_991_u64, 5e-324] });
     let report = plant.world.log("vision", Body::Report(Box::new(report)));
     let world = plant.world;
     let issued = passport::issue(world.draft(&report), &*key("site")).unwrap();

@@ -1,10 +1,16 @@
-/** Numbers, times and entries in words for people. */
+/** Numbers, times and entries in words for people; what others wrote is marked as theirs. */
+import { foreign } from "./foreign";
 import type { Body, Digest, Millis, OrderState, RunStatus, Verdict } from "./ledger/types";
 import { wordOf } from "./ledger/types";
 
 /** The first digits of a digest, as they are shown. */
 export function short(digest: string): string {
   return digest.length > 12 ? digest.slice(0, 8) : digest;
+}
+
+/** Enough digits of a digest to compare it by: nobody finds another one with the same. */
+export function comparable(digest: string): string {
+  return digest.slice(0, 16);
 }
 
 /** The beginning and end of a CID. */
@@ -86,13 +92,13 @@ export function verdictWords(verdict: Verdict): string {
 
 /** One entry in one sentence, without its issuer. */
 export function sentence(body: Body): string {
-  if ("genesis" in body) return `began the plant “${body.genesis.name}”`;
+  if ("genesis" in body) return `began the plant “${foreign(body.genesis.name)}”`;
   if ("propose" in body) return `proposed ${changeWords(body.propose)}`;
   if ("approve" in body) return `approved proposal ${short(body.approve.proposal)}`;
   if ("accept" in body) return "accepted an invitation and enrolled a passkey";
   if ("revoke-key" in body) {
     const { key, member, reason } = body["revoke-key"];
-    return `revoked key ${short(key)} of ${member}: ${reason}`;
+    return `revoked key ${short(key)} of ${member}: ${foreign(reason)}`;
   }
   if ("order" in body) {
     const { program, part, cell } = body.order;
@@ -101,7 +107,7 @@ export function sentence(body: Body): string {
   if ("run-started" in body) return `began to move for order ${short(body["run-started"].order)}`;
   if ("run-ended" in body) {
     const { outcome, order, reason } = body["run-ended"];
-    return `${outcome} the run of order ${short(order)}${reason === "" ? "" : `: ${reason}`}`;
+    return `${outcome} the run of order ${short(order)}${reason === "" ? "" : `: ${foreign(reason)}`}`;
   }
   if ("recording" in body) {
     const { stream, bytes: size, order } = body.recording;
@@ -109,14 +115,14 @@ export function sentence(body: Body): string {
   }
   if ("refused" in body) {
     const { who, what, rule } = body.refused.refusal;
-    return `refused ${what} to ${who} by rule ${rule}`;
+    return `refused ${foreign(what)} to ${foreign(who)} by rule ${rule}`;
   }
   if ("grant" in body) {
     const { recordings, processor, purpose } = body.grant;
-    return `granted ${count(recordings.length, "recording")} to ${processor} for ${purpose}`;
+    return `granted ${count(recordings.length, "recording")} to ${processor} for ${foreign(purpose)}`;
   }
-  if ("revoke-grant" in body) return `revoked grant ${short(body["revoke-grant"].grant)}: ${body["revoke-grant"].reason}`;
-  if ("shred" in body) return `asked to destroy the key of ${shortCid(body.shred.root)}: ${body.shred.reason}`;
+  if ("revoke-grant" in body) return `revoked grant ${short(body["revoke-grant"].grant)}: ${foreign(body["revoke-grant"].reason)}`;
+  if ("shred" in body) return `asked to destroy the key of ${shortCid(body.shred.root)}: ${foreign(body.shred.reason)}`;
   if ("shredded" in body) return `destroyed the key of ${shortCid(body.shredded.root)}`;
   if ("read" in body) {
     const { bytes: size, cid, grant } = body.read;
@@ -127,7 +133,7 @@ export function sentence(body: Body): string {
     return `reported on ${body.report.part}: ${verdicts}`;
   }
   if ("passport" in body) return `issued the passport of ${body.passport.part}`;
-  if ("hold" in body) return `placed a hold on ${body.hold.cell ?? "the whole site"}: ${body.hold.reason}`;
+  if ("hold" in body) return `placed a hold on ${body.hold.cell ?? "the whole site"}: ${foreign(body.hold.reason)}`;
   if ("release" in body) return `wants hold ${short(body.release.hold)} released`;
   return wordOf(body);
 }
@@ -137,7 +143,7 @@ export function changeWords(change: import("./ledger/types").Change): string {
   if ("member" in change) return `member ${change.member.id} (${change.member.roles.join(", ") || "no role"})`;
   if ("roles" in change) return `roles of ${change.roles.member}: ${change.roles.roles.join(", ") || "none"}`;
   if ("policy" in change) return "a new policy text";
-  if ("program" in change) return `program ${change.program.id} with hash ${short(change.program.sha256)}`;
+  if ("program" in change) return `program ${change.program.id} with hash ${comparable(change.program.sha256)}`;
   return `template ${change.template.id}`;
 }
 

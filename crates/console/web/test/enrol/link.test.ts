@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { anchorsDigest, mustBeAnchors } from "../../src/lib/enrol/anchors";
 import { acceptEntry, canInvite, makeInvitation } from "../../src/lib/enrol/invitation";
 import { BadLink, readLink, writeLink } from "../../src/lib/enrol/link";
 import { fromBase64Url, utf8 } from "../../src/lib/verify/bytes";
@@ -63,5 +64,18 @@ describe("an acceptance", () => {
     await expect(verifyEntry(entry, { invitation: { ...invitation, not_after: until + 1 } })).rejects.toThrow();
     const other = (await makeInvitation(until)).invitation;
     await expect(verifyEntry(entry, { invitation: other })).rejects.toThrow();
+  });
+});
+
+describe("the anchors of a link", () => {
+  const shown = { genesis: "aa".repeat(32), log: { origin: "hall-7.example/log" }, site: "hall-7" };
+
+  it("must be those of the site, and be hashed before anything is made", async () => {
+    const digest = await anchorsDigest(shown);
+    await expect(mustBeAnchors(shown, digest)).resolves.toBeUndefined();
+    await expect(mustBeAnchors({ ...shown, site: "hall-8" }, digest)).rejects.toThrow("not the plant");
+    // What has no canonical form has no hash, and is refused.
+    await expect(mustBeAnchors({ ...shown, log: { quorum: Number.NaN } }, digest)).rejects.toThrow();
+    await expect(mustBeAnchors({ ...shown, log: "\ud800" }, digest)).rejects.toThrow();
   });
 });

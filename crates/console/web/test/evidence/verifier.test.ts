@@ -1,9 +1,11 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { bundleOf } from "../../src/lib/evidence/bundle";
-import { chainOf, fits, type Node, type Stage } from "../../src/lib/evidence/chain";
+import { chainOf, fits, type BySite, type Chain, type Node, type Stage } from "../../src/lib/evidence/chain";
 import { outcome } from "../../src/lib/evidence/steps";
 import { Verifier, inTurn, mustBe } from "../../src/lib/evidence/verifier";
 import { readAnchors, sha256Hex, utf8, type Json } from "../../src/lib/verify";
+import type { Change, LedgerEvent, Member, Word } from "../../src/lib/ledger/types";
+import { differences, sameBase } from "../../src/lib/people/differ";
 import { TestPlant } from "./plant";
 
 let plant: TestPlant;
@@ -90,17 +92,100 @@ describe("an entry of a live site", () => {
   });
 });
 
+describe("a proposal", () => {
+  const member = (id: string, roles: string[]): Member => plant.member(id, roles) as unknown as Member;
+
+  test("is approved only when its entry proposes what is shown", async () => {
+    const change: Change = { member: { ...member("bo", ["security-officer"]), keys: ((await TestPlant.begin()).member("bo", []) as unknown as Member).keys } };
+    const { id } = await plant.state("ada", { propose: change as unknown as Json });
+    const made = await verifier();
+    await expect(made.proposal(id, { change, proposer: "ada" })).resolves.toBeDefined();
+    const harmless: Change = { member: member("bo", ["security-officer"]) };
+    await expect(made.proposal(id, { change: harmless, proposer: "ada" })).rejects.toThrow("another change");
+    await expect(made.proposal(id, { change, proposer: "bo" })).rejects.toThrow("another change");
+    await expect(made.proposal(run.order.id, { change, proposer: "olga" })).rejects.toThrow("another change");
+    await expect(made.proposal("0".repeat(64), { change, proposer: "ada" })).rejects.toThrow();
+  });
+
+  test("is compared with what is provably in force", async () => {
+    const before = (await (await verifier()).proposal((await plant.state("ada", { propose: { policy: { text: "forbid(principal, action, resource);" } } })).id, { change: { policy: { text: "forbid(principal, action, resource);" } }, proposer: "ada" }));
+    expect(before.policy).toContain("permit");
+    expect(before.members["bo"]?.member).toMatchObject(member("bo", ["security-officer"]));
+    const roles: Change = { roles: { member: "olga", roles: ["operator", "integrator"] } };
+    const given = await plant.state("ada", { propose: roles as unknown as Json });
+    await plant.state("bo", { approve: { proposal: given.id } });
+    const program = { cells: ["cell-1"], id: "scan", parameters: {}, sha256: "ab".repeat(32), title: "Scan" };
+    const ours: Change = { program };
+    const { id } = await plant.state("olga", { propose: ours as unknown as Json });
+    await plant.state("ada", { approve: { proposal: id } });
+    const proven = await (await verifier()).proposal(id, { change: ours, proposer: "olga" });
+    expect(proven.programs).toEqual({ scan: program });
+    expect(proven.members["olga"]?.member.roles).toEqual(["operator", "integrator"]);
+    // A site that shows another base is found.
+    expect(await sameBase(roles, proven, proven)).toBe(true);
+    expect(await sameBase(roles, before, proven)).toBe(false);
+    expect(await sameBase(ours, { ...proven, programs: {} }, proven)).toBe(false);
+    expect(await sameBase({ policy: { text: "" } }, { ...proven, policy: "" }, proven)).toBe(false);
+    expect(await differences(ours, proven)).toEqual([]);
+  });
+});
+
 describe("the chain of a run", () => {
+  const bySite: BySite = ({ issuer }) => issuer === "site";
   const nodeOf = (nodes: readonly Node[], stage: Stage): Node => nodes.find((node) => node.stage === stage)!;
 
-  test("has every stage, and each link fits", () => {
-    const chain = chainOf(plant.concerning(run.order.id), run.order.id);
-    expect(chain.nodes.map((node) => node.stage)).toEqual(["order", "proof", "motion", "recording", "recording", "grant", "read", "report"]);
-    for (const link of chain.links) {
-      const [from, to] = [link.from, link.to].map((id) => chain.nodes.find((node) => node.id === id)!);
-      expect(fits(from!, to!), link.id).toMatchObject({ ok: true });
+  /** The words of the first link that does not fit; empty when all do. */
+  function broken(chain: Chain): string {
+    for (const { from, to } of chain.links) {
+      const [a, b] = [from, to].map((id) => chain.nodes.find((node) => node.id === id)!);
+      const { ok, words } = fits(chain, a!, b!, bySite);
+      if (!ok) return words;
     }
-    expect(chain.links).toHaveLength(8);
+    return "";
+  }
+
+  test("has every stage, and each link fits", async () => {
+    await plant.state("site", { passport: { credential: "ef".repeat(32), part: "flange-1", report: run.report.id } });
+    const chain = chainOf(plant.concerning(run.order.id), run.order.id);
+    expect(chain.nodes.map((node) => node.stage)).toEqual(["order", "proof", "motion", "recording", "recording", "grant", "read", "report", "passport"]);
+    expect(broken(chain)).toBe("");
+    expect(chain.links).toHaveLength(9);
+  });
+
+  test.each<[Word, string, string]>([
+    ["run-started", "site", "the order's cell cell-1"], ["run-ended", "olga", "the order's cell cell-1"], ["recording", "lab", "the order's cell cell-1"],
+    ["read", "cell-1", "the site"], ["report", "olga", "the grant's reader lab"], ["passport", "lab", "the site"], ["shredded", "ada", "the site"],
+  ])("does not fit when another than who may signed: %s by %s", async (word, issuer, who) => {
+    await plant.state("site", { passport: { credential: "ef".repeat(32), part: "flange-1", report: run.report.id } });
+    const shred = await plant.state("ada", { shred: { reason: "private", root: run.roots[0]! } });
+    await plant.state("site", { shredded: { commitment: "cd".repeat(32), root: run.roots[0]!, shred: shred.id } });
+    const events = plant.concerning(run.order.id);
+    expect(broken(chainOf(events, run.order.id))).toBe("");
+    const forged = events.map((event) => (word in event.body ? { ...event, issuer } : event));
+    expect(broken(chainOf(forged, run.order.id))).toContain(`was signed by ${issuer}; ${who} is expected`);
+  });
+
+  test("takes a refusal from the order's cell alone", () => {
+    const refusal = { who: "olga", what: "an order", rule: "hold", reason: "a hold is in force", accepted: "no hold" };
+    const [order] = plant.concerning(run.order.id);
+    const by = (issuer: string): LedgerEvent => ({ ...order!, issuer, index: 90, id: "8".repeat(64), body: { refused: { gate: "motion", refusal, request: run.order.id } } });
+    expect(chainOf([order!, by("site")], run.order.id).nodes.map((node) => node.stage)).toEqual(["order", "proof"]);
+    expect(chainOf([order!, by("cell-1")], run.order.id).nodes.map((node) => node.stage)).toEqual(["order", "proof", "motion"]);
+  });
+
+  test("has a report rest on earlier reads of its grant only, before that was revoked", async () => {
+    const events = plant.concerning(run.order.id);
+    const moved = (word: Word, index: number): LedgerEvent[] => events.map((event) => (word in event.body ? { ...event, index } : event));
+    // The site logs the reads after the report: they prove nothing of it.
+    const late = events.map((event) => ("read" in event.body ? { ...event, index: event.index + 100 } : event));
+    expect(broken(chainOf(late, run.order.id))).toContain("Nothing was read");
+    const one = events.map((event) => ("read" in event.body && event.body.read.root === run.roots[0] ? { ...event, index: event.index + 100 } : event));
+    expect(broken(chainOf(one, run.order.id))).toContain("nobody had read");
+    const revoked = await plant.state("ada", { "revoke-grant": { grant: run.grant.id, reason: "enough" } });
+    const after = plant.concerning(run.order.id);
+    expect(broken(chainOf(after, run.order.id))).toBe("");
+    const early = [...moved("report", revoked.index + 1), revoked];
+    expect(broken(chainOf(early, run.order.id))).toContain("was revoked");
   });
 
   test.each<[string, Stage, Stage, (text: string) => string]>([
@@ -115,17 +200,17 @@ describe("the chain of a run", () => {
     const chain = chainOf(plant.concerning(run.order.id), run.order.id);
     const node = nodeOf(chain.nodes, to);
     const entries = node.entries.map((event) => ({ ...event, body: JSON.parse(change(JSON.stringify(event.body))) as typeof event.body }));
-    expect(fits(nodeOf(chain.nodes, from), { ...node, entries })).toMatchObject({ ok: false });
+    expect(fits(chain, nodeOf(chain.nodes, from), { ...node, entries }, bySite)).toMatchObject({ ok: false });
   });
 
   test("shows a refusal in place of a motion", async () => {
     const id = "9".repeat(64);
     const order = { ...run.order, id };
     const refusal = { who: "olga", what: "an order", rule: "hold", reason: "a hold is in force", accepted: "no hold" };
-    const refused = { ...run.order, index: 90, id: "8".repeat(64), body: { refused: { gate: "motion", refusal, request: id } } };
+    const refused = { ...run.order, issuer: "cell-1", index: 90, id: "8".repeat(64), body: { refused: { gate: "motion", refusal, request: id } } };
     const chain = chainOf([order, refused], id);
     expect(nodeOf(chain.nodes, "motion")).toMatchObject({ title: "Refused", detail: "by rule hold", ended: "refused" });
-    expect(fits(nodeOf(chain.nodes, "proof"), nodeOf(chain.nodes, "motion"))).toMatchObject({ ok: true });
+    expect(fits(chain, nodeOf(chain.nodes, "proof"), nodeOf(chain.nodes, "motion"), bySite)).toMatchObject({ ok: true });
   });
 
   test("shows a revocation and a destroyed key", async () => {

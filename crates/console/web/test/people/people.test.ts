@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Member, MemberState, Program } from "../../src/lib/ledger/types";
-import { differences, lineDiff, officersNeeded, type InForce } from "../../src/lib/people/differ";
+import type { Member, MemberState, Passkey, Program, PublicKey, Role } from "../../src/lib/ledger/types";
+import { cautions, differences, differenceWords, lineDiff, officersNeeded, type InForce } from "../../src/lib/people/differ";
 import { invited, keysOf, officerWarning, signs, sortedRoles, wrongId } from "../../src/lib/people/keys";
 import { deciding, policies } from "../../src/lib/people/policies";
 import { programOf, rowsOf, wrongRows, type Row } from "../../src/lib/people/program";
@@ -56,24 +56,68 @@ describe("roles and identifiers", () => {
   });
 });
 
+const passkey = (letter: string): PublicKey => ({ passkey: { credential: letter.repeat(8), es256: letter.repeat(4), origin: "https://hall-7.example", rp_id: "hall-7.example" } });
+const print = async (key: PublicKey): Promise<string> => ((await keysOf({ member: { ...anna, keys: [key] }, accepted: {}, revoked: {} }))[0]?.fingerprint ?? "").slice(0, 16);
+/** A plant in which only this member is enrolled. */
+const only = (member: Member, revoked: Record<string, number> = {}): InForce => ({ ...now, members: { [member.id]: { member, accepted: {}, revoked } } });
+
 describe("what a change changes", () => {
-  it("is nothing when the plant is so already", () => {
-    expect(differences({ member: anna }, now)).toEqual([]);
-    expect(differences({ program: scan }, now)).toEqual([]);
-    expect(differences({ roles: { member: "anna", roles: ["operator"] } }, now)).toEqual([]);
+  it("is nothing when the plant is so already", async () => {
+    expect(await differences({ member: anna }, now)).toEqual([]);
+    expect(await differences({ program: scan }, now)).toEqual([]);
+    expect(await differences({ roles: { member: "anna", roles: ["operator"] } }, now)).toEqual([]);
   });
 
-  it("is every fact that differs", () => {
+  it("is every fact that differs", async () => {
     const faster = { ...scan, sha256: "bb".repeat(32), parameters: { speed: { ...scan.parameters["speed"]!, max: 250 }, turns: { default: 1, max: 2, min: 1, title: "turns", unit: "" } } };
-    expect(differences({ program: faster }, now).map((d) => d.what)).toEqual(["hash", "parameter speed", "parameter turns"]);
-    expect(differences({ program: { ...scan, parameters: {} } }, now)).toEqual([{ what: "parameter speed", before: "10 to 100 %, 50 when not said (speed)", after: null }]);
-    expect(differences({ roles: { member: "anna", roles: [] } }, now)).toEqual([{ what: "roles", before: "operator", after: "none" }]);
+    expect((await differences({ program: faster }, now)).map((d) => d.what)).toEqual(["hash", "parameter speed", "parameter turns"]);
+    expect((await differences({ program: faster }, now))[0]).toEqual({ what: "hash", before: "aa".repeat(8), after: "bb".repeat(8) });
+    expect(await differences({ program: { ...scan, parameters: {} } }, now)).toEqual([{ what: "parameter speed", before: "10 to 100 %, 50 when not said (speed)", after: null }]);
+    expect(await differences({ roles: { member: "anna", roles: [] } }, now)).toEqual([{ what: "roles", before: "operator", after: "none" }]);
   });
 
-  it("sees that one key takes another's place", () => {
-    const swapped = { ...anna, keys: [{ ed25519: "ZZZZ" }] };
-    expect(differences({ member: swapped }, now).map((d) => d.what)).toEqual(["keys"]);
-    expect(differences({ member: { ...anna, seal: "SSSS" } }, now)).toEqual([{ what: "reading key", before: "none", after: "SSSS" }]);
+  it("names each key that goes and each that comes", async () => {
+    const officer: Member = { ...anna, keys: [passkey("A")], roles: ["security-officer"] };
+    const swapped = { member: { ...officer, keys: [passkey("B")] } };
+    const found = await differences(swapped, only(officer));
+    expect(found.map((d) => d.what)).toEqual([`passkey ${await print(passkey("A"))}`, `passkey ${await print(passkey("B"))}`]);
+    expect(found.map((d) => [d.before === null, d.after === null])).toEqual([[false, true], [true, false]]);
+    expect(found.map(differenceWords).join()).toMatch(/removed: passkey of https:\/\/hall-7\.example.*new: passkey of https:\/\/hall-7\.example/);
+    const words = await cautions(swapped, only(officer), 0);
+    expect(words).toHaveLength(2);
+    expect(words[0]).toContain(`passkey ${await print(passkey("A"))} of Anna (anna) is in use and is dropped`);
+    expect(words[1]).toContain(`passkey ${await print(passkey("B"))} is put in without an invitation`);
+  });
+
+  it("sees a passkey with the same key at another origin as another key", async () => {
+    const far = { passkey: { ...(passkey("A") as { passkey: Passkey }).passkey, origin: "https://evil.hall-7.example" } };
+    expect(await differences({ member: { ...anna, keys: [far] } }, only({ ...anna, keys: [passkey("A")] }))).toHaveLength(2);
+  });
+
+  it("does not warn of a key that counts no longer, or of an invitation that ended", async () => {
+    const member: Member = { ...anna, keys: [passkey("A"), passkey("B"), { invitation: { ed25519: "AAAC", not_after: 5 } }] };
+    const gone = (await keysOf({ member, accepted: {}, revoked: {} }))[0]?.fingerprint ?? "";
+    const next = { member: { ...member, keys: [passkey("B")] } };
+    expect(await cautions(next, only(member, { [gone]: 3 }), 10)).toEqual([]);
+    expect(await cautions(next, only(member, { [gone]: 3 }), 4)).toHaveLength(1);
+  });
+
+  it("warns when an approval comes after the person enrolled another browser", async () => {
+    const invitation = { invitation: { ed25519: "AAAE", not_after: 99 } };
+    const proposed = { member: { ...anna, keys: [passkey("A"), invitation], seal: "OLD" } };
+    const since: Member = { ...anna, keys: [passkey("A"), passkey("B")], seal: "NEW" };
+    const words = (await cautions(proposed, only(since), 10)).join();
+    expect(words).toContain(`passkey ${await print(passkey("B"))} of Anna (anna) is in use and is dropped`);
+    expect(words).toContain("reading key of Anna (anna) changes");
+    expect(words).toContain("whoever has the link");
+    expect(await differences(proposed, only(since))).toContainEqual({ what: "reading key", before: "NEW", after: "OLD" });
+  });
+
+  it("points at a role that governs", async () => {
+    const roles = (wanted: Role[]): Promise<string[]> => cautions({ roles: { member: "anna", roles: wanted } }, now, 0);
+    expect(await roles(["operator", "security-officer"])).toEqual([expect.stringContaining("security-officer, who governs")]);
+    expect(await roles(["operator", "integrator"])).toEqual([]);
+    expect(await cautions({ member: { ...anna, id: "eve", roles: ["site"] } }, now, 0)).toContainEqual(expect.stringContaining("site, who signs passports"));
   });
 
   it("takes two officers where the rules change", () => {

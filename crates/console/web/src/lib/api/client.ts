@@ -5,6 +5,7 @@
 import createClient from "openapi-fetch";
 import type { paths } from "./schema";
 import type { Refusal } from "../ledger/types";
+import { clock } from "./clock.svelte";
 
 /** An RFC 9457 problem, as every route answers one. */
 export interface ProblemBody {
@@ -56,12 +57,14 @@ async function problem(response: Response): Promise<Problem> {
 
 async function send(path: string, init?: RequestInit): Promise<Response> {
   let response: Response;
+  const asked = Date.now();
   try {
     response = await fetch(path, { credentials: "same-origin", ...init });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new Problem(0, { detail: "the site cannot be reached: check the network, or whether it runs" });
   }
+  clock.note(response.headers.get("date"), asked, Date.now());
   if (!response.ok) throw await problem(response);
   return response;
 }
@@ -85,8 +88,8 @@ export async function getBytes(path: string, signal?: AbortSignal): Promise<Uint
 }
 
 /** Sends JSON; an answer without a body gives `undefined`. */
-export async function post<T>(path: string, body?: unknown, method = "POST", headers = {}): Promise<T> {
-  const init: RequestInit = { method, headers: { "content-type": "application/json", ...headers } };
+export async function post<T>(path: string, body?: unknown, method = "POST", more: { signal?: AbortSignal; headers?: Record<string, string> } = {}): Promise<T> {
+  const init: RequestInit = { ...more, method, headers: { "content-type": "application/json", ...more.headers } };
   if (body !== undefined) init.body = typeof body === "string" ? body : JSON.stringify(body);
   const response = await send(path, init);
   return (response.status === 204 ? undefined : await response.json()) as T;

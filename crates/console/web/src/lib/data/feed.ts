@@ -1,4 +1,5 @@
 /** Entries as they come, filtered and kept within bounds. Pure. */
+import { plain } from "../foreign";
 import { wordOf, type Id, type LedgerEvent, type Word } from "../ledger/types";
 import { sentence } from "../words";
 
@@ -10,7 +11,7 @@ export const WORDS: readonly Word[] = [
 /** The most rows that are kept. */
 export const MOST = 2000;
 
-export interface Filter {
+interface Filter {
   word: Word | "";
   issuer: Id;
   text: string;
@@ -29,6 +30,6 @@ export function matches(event: LedgerEvent, { word, issuer, text }: Filter): boo
   if (issuer !== "" && event.issuer !== issuer) return false;
   const wanted = text.trim().toLowerCase();
   if (wanted === "") return true;
-  const shown = `${event.index} ${event.id} ${event.issuer} ${sentence(event.body)} ${JSON.stringify(event.body)}`;
+  const shown = `${event.index} ${event.id} ${event.issuer} ${plain(sentence(event.body))} ${JSON.stringify(event.body)}`;
   return shown.toLowerCase().includes(wanted);
 }

@@ -1,6 +1,6 @@
 /** Entries that are looked up by their identifier, for rows older than the plant's state keeps. */
 import { SvelteMap } from "svelte/reactivity";
-import { get } from "../api/client";
+import { BACKGROUND, get } from "../api/client";
 import type { Digest, Leaf, Order } from "../ledger/types";
 import { plant } from "../state/plant.svelte";
 
@@ -24,7 +24,7 @@ export function entryOf(id: Digest): Known | null {
 
 async function ask(id: Digest): Promise<void> {
   asked.add(id);
-  const found = await get<Known>(`/api/v1/entries/${id}`).catch(() => null);
+  const found = await get<Known>(`/api/v1/entries/${id}`, { headers: BACKGROUND }).catch(() => null);
   if (kept.size >= MOST) {
     kept.clear();
     asked.clear();

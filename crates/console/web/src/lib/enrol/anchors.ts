@@ -14,6 +14,14 @@ export function anchorsDigest(anchors: Anchors): Promise<Digest> {
   return sha256Hex(canonical(anchors as unknown as Json));
 }
 
+/** The words when a site's anchors are not those of a link. */
+export const OTHER_PLANT = "This site is not the plant that the link was made for: its trust anchors have another hash. Go no further, and tell whoever gave you the link.";
+
+/** Refuses anchors other than a link's; when they cannot be hashed, too. */
+export async function mustBeAnchors(anchors: Anchors, expected: Digest): Promise<void> {
+  if ((await anchorsDigest(anchors)) !== expected) throw new Error(OTHER_PLANT);
+}
+
 /** The pinned anchors; `null` when this browser has none. */
 export function pinnedAnchors(): Anchors | null {
   try {

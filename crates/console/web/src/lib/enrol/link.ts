@@ -2,6 +2,7 @@
  * Enrolment links: `/enrol#member=…&key=…&until=…&anchors=…`. The fragment is the
  * key itself. It never reaches a server, and leaves the address bar at once.
  */
+import { isId } from "../ledger/id";
 import type { Digest, Id, Millis } from "../ledger/types";
 import { fromBase64Url } from "../verify/bytes";
 
@@ -20,7 +21,6 @@ export class BadLink extends Error {
   override readonly name = "BadLink";
 }
 
-const ID = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 const DIGEST = /^[0-9a-f]{64}$/;
 /** A fragment that is longer than any link is not read. */
 const LONGEST = 512;
@@ -36,7 +36,7 @@ export function readLink(fragment: string): EnrolmentLink {
   if (fragment.length > LONGEST) throw new BadLink("The link is too long to be one of ours.");
   const fields = new URLSearchParams(fragment.replace(/^#/, ""));
   const member = once(fields, "member");
-  if (!ID.test(member)) throw new BadLink("The link names no member. Copy all of it.");
+  if (!isId(member)) throw new BadLink("The link names no member. Copy all of it.");
   const anchors = once(fields, "anchors");
   if (!DIGEST.test(anchors)) throw new BadLink("The link names no plant: “anchors” is not 64 hexadecimal digits. Copy all of it.");
   const until = Number(once(fields, "until"));

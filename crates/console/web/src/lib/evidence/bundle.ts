@@ -46,7 +46,7 @@ export async function bundleOf(
   progress: (done: number, total: number) => void,
 ): Promise<Bundle> {
   const manifests = await manifestsOf(events, reader);
-  const all = [...events, ...(await earlier(order, manifests, reader))];
+  const all = [...events, ...(await earlier(order, events, manifests, reader))];
   const indexes = [...new Set(all.map((event) => event.index))];
   let done = 0;
   const run = await inTurn(indexes, async (at): Promise<ProvenLeaf> => {
@@ -74,9 +74,10 @@ async function manifestsOf(events: readonly LedgerEvent[], reader: Reader): Prom
   return Object.fromEntries(found);
 }
 
-/** What stands behind recordings of earlier runs that were granted together with this one's. */
-async function earlier(order: Digest, manifests: Record<string, Json>, reader: Reader): Promise<LedgerEvent[]> {
-  const orders = new Set(Object.values(manifests).map(orderOf).filter((id) => id !== null && id !== order));
+/** What stands behind other runs that were granted together with this one. */
+async function earlier(order: Digest, events: readonly LedgerEvent[], manifests: Record<string, Json>, reader: Reader): Promise<LedgerEvent[]> {
+  const named = [...Object.values(manifests).map(orderOf), ...stated(events, "grant").map(({ body }) => body.order)];
+  const orders = new Set(named.filter((id) => id !== null && id !== order));
   const traces = await inTurn([...orders], async (id) => JSON.parse(await reader.text(`/api/v1/orders/${id}/trace`)) as LedgerEvent[]);
   const wanted = ["order", "run-started", "run-ended", "recording"];
   return traces.flat().filter((event) => wanted.some((word) => word in event.body));

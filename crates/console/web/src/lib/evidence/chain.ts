@@ -81,7 +81,9 @@ function orderNodes(events: readonly LedgerEvent[], order: Digest): Node[] {
 function motionNodes(events: readonly LedgerEvent[], order: Digest): Node[] {
   const started = stated(events, "run-started").filter(({ body }) => body.order === order);
   const ended = stated(events, "run-ended").filter(({ body }) => body.order === order);
-  const refused = stated(events, "refused").filter(({ body }) => body.request === order);
+  // As on the ledger, only the cell that was ordered refuses an order.
+  const cell = stated(events, "order").find(({ event }) => event.id === order)?.body.cell;
+  const refused = stated(events, "refused").filter(({ event, body }) => body.request === order && event.issuer === cell);
   if (started.length + ended.length > 0) {
     const [end] = ended;
     const title = end === undefined ? "Moving" : end.body.outcome === "finished" ? "Finished" : `Run ${end.body.outcome}`;
@@ -177,8 +179,18 @@ function firstId(node: Node): Digest {
 const yes = (words: string): Finding => ({ ok: true, words });
 const no = (words: string): Finding => ({ ok: false, words });
 
-/** Whether two nodes, whose entries were verified, fit together as a link between them says. */
-export function fits(from: Node, to: Node): Finding {
+/** Whether a verified entry was signed by a member that had the role `site` there. */
+export type BySite = (event: LedgerEvent) => boolean;
+
+/** The nodes on which a link between two rests: who may have signed what stands in these. */
+export function behind(chain: Chain, from: Node, to: Node): Node[] {
+  return chain.nodes.filter((node) => node === from || node === to || node.stage === "order" || node.stage === "grant");
+}
+
+/** Whether two nodes fit together as a link between them says; all that is `behind` them was verified. */
+export function fits(chain: Chain, from: Node, to: Node, bySite: BySite): Finding {
+  const stranger = strangerIn(chain, to, bySite);
+  if (stranger !== null) return no(stranger);
   switch (to.stage) {
     case "proof":
       return firstId(from) === firstId(to) ? yes("The hash of the signed text is the identifier of the entry that is proven.") : no("The proven entry is not the order.");
@@ -197,7 +209,7 @@ export function fits(from: Node, to: Node): Finding {
     case "read":
       return within(from, to);
     case "report":
-      return rests(from, to);
+      return rests(chain, from, to, bySite);
     case "passport": {
       const ok = bodyOf(to, "passport")?.report === firstId(from);
       return ok ? yes("The passport's entry names the report's hash.") : no("The passport names another report.");
@@ -205,6 +217,46 @@ export function fits(from: Node, to: Node): Finding {
     default:
       return no(`nothing leads to ${to.title}`);
   }
+}
+
+/** What was signed by another than the one who may: the order's cell, the grant's reader, the site. */
+function strangerIn(chain: Chain, node: Node, bySite: BySite): string | null {
+  for (const event of node.entries) {
+    const [who, ok] = signer(chain, node, event, bySite);
+    if (!ok) return `${at(event)} was signed by ${event.issuer}; ${who} is expected.`;
+  }
+  return null;
+}
+
+/** Who is expected to have signed an entry of a node, and whether that is who did. */
+function signer(chain: Chain, node: Node, event: LedgerEvent, bySite: BySite): [who: string, ok: boolean] {
+  // What ends a recording stands in its node, too: people ask for it, and the site does it.
+  if (node.stage === "read" || node.stage === "passport" || "shredded" in event.body) return ["the site", bySite(event)];
+  if (node.stage === "motion" || "recording" in event.body) {
+    const cell = orderOf(chain)?.cell ?? "";
+    return [`the order's cell ${cell}`, event.issuer === cell];
+  }
+  if (node.stage === "report") {
+    const reader = bodyOf(grantOf(chain, node), "grant")?.processor ?? "";
+    return [`the grant's reader ${reader}`, event.issuer === reader];
+  }
+  return ["anybody whom the policy lets", true];
+}
+
+function orderOf({ nodes, order }: Chain): Of<"order"> | undefined {
+  return stated(nodes.flatMap(({ entries }) => entries), "order").find(({ event }) => event.id === order)?.body;
+}
+
+const nothing: Node = { id: "", stage: "grant", title: "", detail: "", entries: [], ended: "" };
+
+/** The grant that a report names. */
+function grantOf({ nodes }: Chain, report: Node): Node {
+  return nodes.find((node) => node.id === `grant-${bodyOf(report, "report")?.grant ?? ""}`) ?? nothing;
+}
+
+/** Where a grant ended by a revocation; none is shown: Infinity. */
+function revokedAt(grant: Node): number {
+  return Math.min(...stated(grant.entries, "revoke-grant").map(({ event }) => event.index));
 }
 
 /** A start must rest on a checkpoint that holds the order, within the order's lag and time. */
@@ -229,7 +281,7 @@ function started(proof: Node, motion: Node): Finding {
 function within(grantNode: Node, readNode: Node): Finding {
   const grant = stated(grantNode.entries, "grant")[0];
   if (grant === undefined) return no("The grant is not there.");
-  const end = stated(grantNode.entries, "revoke-grant")[0]?.event.index ?? Infinity;
+  const end = revokedAt(grantNode);
   const reads = stated(readNode.entries, "read");
   let sum = 0;
   for (const { event, body } of reads) {
@@ -247,17 +299,20 @@ function lasts(grant: { not_before: Millis; not_after: Millis }, now: Millis): b
   return grant.not_before <= now && now < grant.not_after;
 }
 
-function rests(from: Node, to: Node): Finding {
-  const report = bodyOf(to, "report");
+/** A report must rest on earlier reads of its own grant, and be from before that was revoked. */
+function rests(chain: Chain, from: Node, to: Node, bySite: BySite): Finding {
+  const report = stated(to.entries, "report")[0];
   if (report === undefined) return no("The report is not there.");
-  const reads = stated(from.entries, "read");
+  const { event: filed, body } = report;
+  const grant = grantOf(chain, to);
   if (from.stage === "grant") {
-    return firstId(from) === report.grant ? no("The report names the grant, but nothing was read under it.") : no("The report names another grant.");
+    return firstId(from) === body.grant ? no("The report names the grant, but nothing was read under it.") : no("The report names another grant.");
   }
-  if (reads[0]?.body.grant !== report.grant) return no("The report names another grant than the reads.");
-  const read = new Set(reads.map(({ body }) => body.root));
-  const unread = report.inputs.filter((root) => !read.has(root));
-  if (unread.length > 0) return no(`The report names ${count(unread.length, "recording")} that nobody read.`);
-  const late = reads.filter(({ event }) => event.index < (to.entries[0]?.index ?? 0)).length;
-  return yes(`All ${count(report.inputs.length, "input")} of the report were read under its grant before it was filed (${count(late, "read")}).`);
+  const earlier = stated(from.entries, "read").filter(({ event, body: read }) => read.grant === body.grant && event.index < filed.index && bySite(event));
+  if (earlier.length === 0) return no("Nothing was read under the report's grant before it was filed.");
+  if (filed.index > revokedAt(grant)) return no(`The report is ${at(filed)}, its grant was revoked at entry ${revokedAt(grant)}.`);
+  const read = new Set(earlier.map(({ body: { root } }) => root));
+  const unread = body.inputs.filter((root) => !read.has(root));
+  if (unread.length > 0) return no(`The report names ${count(unread.length, "recording")} that nobody had read when it was filed.`);
+  return yes(`${filed.issuer}, to whom the grant is, filed it. All ${count(body.inputs.length, "input")} were read under that grant before (${count(earlier.length, "read")}).`);
 }

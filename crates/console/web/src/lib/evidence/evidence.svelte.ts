@@ -1,11 +1,13 @@
 /** The verifier of this session: made when something is first verified, one for all pages. */
 import { getBytes, getText } from "../api/client";
-import type { LedgerEvent } from "../ledger/types";
+import type { Digest, LedgerEvent, Proposal } from "../ledger/types";
 import { verifyManifest, type Manifest } from "../open/manifest";
+import type { InForce } from "../people/differ";
 import { session } from "../state/session.svelte";
 import { Broken, canonical, fromBase64Url, utf8, verifyPassport, type Anchors, type Json } from "../verify";
-import { bodyOf, fits, type Chain, type Finding, type Link, type Node } from "./chain";
+import { behind, bodyOf, fits, type Chain, type Finding, type Link, type Node } from "./chain";
 import { count } from "../words";
+import { grew, keepSeen, lastSeen, type Growth } from "./history";
 import { outcome, type Outcome, type Steps } from "./steps";
 import { currentTrust, type Trusted } from "./trust";
 import { inTurn, mustBe, Verifier, type Proven } from "./verifier";
@@ -13,6 +15,8 @@ import { inTurn, mustBe, Verifier, type Proven } from "./verifier";
 class Evidence {
   /** What is trusted, once something was verified. */
   trust = $state.raw<Trusted | null>(null);
+  /** How the ledger follows from what this browser saw of it before, once that is known. */
+  growth = $state.raw<Growth | null>(null);
   private made: Promise<Verifier> | null = null;
   private of: string | null = null;
 
@@ -31,7 +35,15 @@ class Evidence {
     const trust = await currentTrust();
     this.trust = trust;
     if (trust.differs) throw new Broken("the site's anchors", "they are not those that your enrolment link pinned here: this may be another plant, or a forged one");
-    return new Verifier(trust.anchors, { text: getText });
+    const verifier = new Verifier(trust.anchors, { text: getText });
+    const { genesis } = trust.anchors;
+    // What was seen is read first: another page may keep a newer state meanwhile.
+    const seen = lastSeen(genesis);
+    const now = await verifier.newest();
+    this.growth = await grew(seen, now, getBytes);
+    // A state that does not provably follow takes no other's place.
+    if (this.growth !== "unproven") keepSeen(genesis, now);
+    return verifier;
   }
 
   /** Verifies one entry. */
@@ -46,6 +58,11 @@ class Evidence {
     return outcome(async (steps) => {
       await this.proven(event, steps);
     });
+  }
+
+  /** Verifies that a proposal proposes what is shown of it; gives what is provably in force now. */
+  async proposal(id: Digest, shown: Proposal): Promise<InForce> {
+    return (await this.verifier()).proposal(id, shown);
   }
 
   private async proven(event: LedgerEvent, steps: Steps): Promise<Proven> {
@@ -66,10 +83,15 @@ class Evidence {
     await steps.check(
       "manifest",
       async () => {
-        const keys = await (await this.verifier()).keysAt(found.signed.issuer, found.index);
+        const { issuer } = found.signed;
+        const verifier = await this.verifier();
+        if (!(await verifier.hadRole(issuer, "cell", found.index))) throw new Broken("the recording", `${issuer}, who registered it, is no cell`);
+        const keys = await verifier.keysAt(issuer, found.index);
         const raw = keys.flatMap((key) => ("ed25519" in key ? [fromBase64Url(key.ed25519, "a cell's key")] : []));
         const text = await getText(`/api/v1/recordings/${encodeURIComponent(root)}/manifest`);
-        return (await verifyManifest(text, raw, root, digest)).claim;
+        const { claim } = await verifyManifest(text, raw, root, digest);
+        if (claim.cell !== issuer) throw new Broken("the manifest", `it is of cell ${claim.cell}, ${issuer} registered it`);
+        return claim;
       },
       (manifest: Manifest) => `Its cell signed the manifest that the entry names: ${count(manifest.leaves, "segment")}, ${count(manifest.samples, "sample")}, ${manifest.gaps} missing.`,
     );
@@ -143,7 +165,7 @@ class Evidence {
     const from = chain.nodes.find((node) => node.id === link.from);
     const to = chain.nodes.find((node) => node.id === link.to);
     if (from === undefined || to === undefined) return { ok: false, words: "One end of it is not there." };
-    for (const node of [from, to]) {
+    for (const node of behind(chain, from, to)) {
       const result = await outcome(async () => {
         const verifier = await this.verifier();
         await inTurn(node.entries, async (event) => asShown(await verifier.entry(event.index), event));
@@ -151,7 +173,10 @@ class Evidence {
       const broken = result.steps.find((step) => step.ok === false);
       if (broken !== undefined) return { ok: false, words: `${node.title}: ${broken.words}` };
     }
-    return fits(from, to);
+    const sites = new Set<number>();
+    const verifier = await this.verifier();
+    for (const { issuer, index } of [...from.entries, ...to.entries]) if (await verifier.hadRole(issuer, "site", index)) sites.add(index);
+    return fits(chain, from, to, ({ index }) => sites.has(index));
   }
 
   /** The anchors that are trusted. */

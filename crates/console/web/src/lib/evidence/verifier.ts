@@ -3,13 +3,17 @@
  * cosigned checkpoint, its signature under the key that was enrolled where it stands. The site
  * delivers bytes; it is never asked whether they hold.
  *
- * What changed the keys is read from the site and proven like all else. A site that hides such
- * an entry is found by who has the whole ledger: `interlock audit replay` reads all of it.
+ * What changed the keys is read from the site and proven like all else. A proof says that an entry
+ * stands on the ledger, not that none was left out: a site can hide a revocation or a read here.
+ * `interlock audit replay` finds that, for it reads the whole ledger. It evaluates the policy
+ * (Cedar), too, which nothing here does.
  */
-import type { LedgerEvent, Word } from "../ledger/types";
-import { Broken, Keyring, sha256Hex, toHex, utf8, verifyTlogProof, type Anchors, type Leaf, type PublicKey, type Signed, type WitnessedCheckpoint } from "../verify";
+import type { Change, Id, LedgerEvent, Member, MemberState, Role, Word } from "../ledger/types";
+import type { InForce } from "../people/differ";
+import { Broken, canonical, Keyring, sha256Hex, toHex, utf8, verifyTlogProof, type Anchors, type Json, type Leaf, type PublicKey, type Signed, type WitnessedCheckpoint } from "../verify";
 import { entryId, leafBytes, leafShape } from "../verify/entry";
 import { isObject, parse } from "../verify/jcs";
+import type { Applied } from "../verify/keyring";
 import { Steps } from "./steps";
 
 /** Where bytes come from: the site, or a test. */
@@ -35,6 +39,12 @@ interface Included {
   proof: string;
 }
 
+/** The members as they are after some rules, and the changes that took effect, in order. */
+interface Fold {
+  ring: Keyring;
+  changes: Applied["change"][];
+}
+
 const RULES: readonly Word[] = ["genesis", "propose", "approve", "accept", "revoke-key"];
 const PAGE = 500;
 /** The most changes of the rules that are folded here. */
@@ -48,7 +58,7 @@ export class Verifier {
   /** The newest index that was there when the rules were read. */
   private scanned = -1;
   private scanning: Promise<void> | null = null;
-  private rings = new Map<number, Promise<Keyring>>();
+  private rings = new Map<number, Promise<Fold>>();
   private kept = new Map<string, Promise<Proven>>();
 
   constructor(
@@ -87,13 +97,38 @@ export class Verifier {
       this.checkGenesis(ring);
       return signed;
     }
-    return (await this.ringAt(found.index)).verify(found.leaf, nameOf(found.index, found.leaf));
+    return (await this.foldAt(found.index)).ring.verify(found.leaf, nameOf(found.index, found.leaf));
+  }
+
+  /** The newest state of the log that the site proves. */
+  async newest(): Promise<WitnessedCheckpoint> {
+    return (await this.included(0)).checkpoint;
   }
 
   /** The keys of a member that counted just before an index. */
   async keysAt(member: string, index: number): Promise<PublicKey[]> {
     await this.covers(index);
-    return (await this.ringAt(index)).liveKeys(member);
+    return (await this.foldAt(index)).ring.liveKeys(member);
+  }
+
+  /** Whether a member had a role just before an index. */
+  async hadRole(member: Id, role: Role, index: number): Promise<boolean> {
+    await this.covers(index);
+    return (await this.foldAt(index)).ring.hasRole(member, role);
+  }
+
+  /**
+   * Verifies that an entry proposes exactly a change, as it is shown, and gives what is in force now.
+   * @throws Broken when it proposes something else.
+   */
+  async proposal(id: string, shown: { change: Change; proposer: Id }): Promise<InForce> {
+    const { leaf, signed } = await this.entry(id);
+    const proposes = canonical({ propose: shown.change } as unknown as Json);
+    if (canonical(leaf.entry.statement.body) !== proposes || signed.issuer !== shown.proposer) {
+      throw new Broken(`proposal ${id.slice(0, 8)}`, "the site shows another change than its entry proposes: approve nothing here, and tell the other security officers");
+    }
+    await this.scan();
+    return inForce(await this.foldAt(LAST));
   }
 
   /** The leaves of all changes of the rules before an index: what an audit folds. */
@@ -165,7 +200,7 @@ export class Verifier {
   }
 
   /** The keys as they were just before an index. */
-  private ringAt(index: number): Promise<Keyring> {
+  private foldAt(index: number): Promise<Fold> {
     const before = this.rules.filter((rule) => rule.index < index);
     const last = before.at(-1)?.index ?? -1;
     const there = this.rings.get(last);
@@ -177,14 +212,29 @@ export class Verifier {
     return made;
   }
 
-  private async fold(rules: readonly Included[]): Promise<Keyring> {
+  private async fold(rules: readonly Included[]): Promise<Fold> {
     const [first, ...rest] = rules;
     if (first?.index !== 0) throw new Broken("the plant", "its first entry is not shown");
     const [ring] = await Keyring.begin(first.leaf);
     this.checkGenesis(ring);
-    for (const { index, leaf } of rest) await ring.apply(await ring.verify(leaf, nameOf(index, leaf)), index);
-    return ring;
+    const changes: Applied["change"][] = [];
+    for (const { index, leaf } of rest) changes.push((await ring.apply(await ring.verify(leaf, nameOf(index, leaf)), index)).change);
+    return { ring, changes };
   }
+}
+
+/** What took effect, as a page compares changes with it. */
+function inForce({ ring, changes }: Fold): InForce {
+  const members = [...ring.members].map(([id, { member, keys, accepted, revoked }]): [Id, MemberState] => [
+    id, { member: { ...(member as Member), keys: keys.map(({ key }) => key) }, accepted: Object.fromEntries(accepted), revoked: Object.fromEntries(revoked) },
+  ]);
+  const now: InForce = { members: Object.fromEntries(members), programs: {}, templates: {}, policy: ring.anchors.policy };
+  for (const change of changes) {
+    if (change?.word === "policy") now.policy = change.value.text;
+    if (change?.word === "program") now.programs[change.value.id] = change.value;
+    if (change?.word === "template") now.templates[change.value.id] = change.value;
+  }
+  return now;
 }
 
 function nameOf(index: number, leaf: Leaf): string {
@@ -205,7 +255,7 @@ function ledgerWords({ index, id, checkpoint }: Included, anchors: Anchors): str
 
 function signatureWords(signed: Signed): string {
   const means = signed.userVerified ? "with a passkey that checked the person" : "with a key file";
-  return `${signed.issuer} signed exactly this text ${means}; key ${signed.key.slice(0, 8)}… was enrolled and not revoked at that place of the ledger.`;
+  return `${signed.issuer} signed exactly this text ${means}; key ${signed.key.slice(0, 8)}… was enrolled at that place of the ledger, and no revocation before it was shown.`;
 }
 
 function wordsOf(proven: Proven, anchors: Anchors): { name: string; ok: true; words: string }[] {

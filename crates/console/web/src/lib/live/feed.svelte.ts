@@ -3,17 +3,18 @@
  * come twenty times a second, so they are no reactive state; what a page says in
  * words is, and changes twice a second.
  */
+import { BACKGROUND } from "../api/client";
+import { Stream } from "../api/stream";
 import type { Frame, Id, Running } from "../ledger/types";
 import { limitsOf, parseFrame, rowOf, WIDTH, type Limits } from "./frame";
 import { Ring } from "./ring";
 
 /** A minute of frames. */
-export const CAPACITY = 60 * 20;
+const CAPACITY = 60 * 20;
 /** Words follow the frames at this pace. */
 const WORDS_MS = 500;
 /** Without a frame for so long, the view is said to stand still. */
 const QUIET_MS = 3000;
-const AGAIN_MS = 5000;
 
 /** What a page says of the robot. */
 export interface Words {
@@ -31,8 +32,6 @@ export class Feed {
   readonly ring = new Ring(WIDTH, CAPACITY);
   /** Counts frames, so that a drawing loop sees whether there is a new one. */
   frames = 0;
-  /** Told of each frame; not reactive. */
-  onframe: (frame: Frame) => void = () => {};
 
   words = $state.raw<Words | null>(null);
   connected = $state(false);
@@ -41,8 +40,7 @@ export class Feed {
   /** Why there is no view, while there is none. */
   trouble = $state("");
 
-  private source: EventSource | null = null;
-  private again: ReturnType<typeof setTimeout> | null = null;
+  private readonly stream: Stream;
   private readonly clock: ReturnType<typeof setInterval>;
   private came = performance.now();
   private readonly url: string;
@@ -50,39 +48,30 @@ export class Feed {
   constructor(cell: Id) {
     this.url = `/console/v1/cells/${encodeURIComponent(cell)}/live`;
     this.clock = setInterval(() => this.say(), WORDS_MS);
-    this.connect();
-  }
-
-  private connect(): void {
-    this.again = null;
-    const source = new EventSource(this.url);
-    this.source = source;
-    source.onopen = () => {
-      this.connected = true;
-      this.trouble = "";
-    };
-    source.onerror = () => {
-      this.connected = false;
-      // While it is CONNECTING, the browser tries again by itself.
-      if (source.readyState === EventSource.CLOSED) void this.refused();
-      else this.trouble = "the live view broke off; it is being taken up again";
-    };
-    source.addEventListener("frame", (event: MessageEvent<string>) => this.take(parseFrame(event.data)));
+    this.stream = new Stream(this.url, {
+      events: { frame: (data) => this.take(parseFrame(data)) },
+      opened: () => {
+        this.connected = true;
+        this.trouble = "";
+      },
+      broken: (refused) => {
+        this.connected = false;
+        if (refused) void this.refused();
+        else this.trouble = "the live view broke off; it is being taken up again";
+      },
+    });
   }
 
   /** An event source does not say why it was refused; an ordinary request does. */
   private async refused(): Promise<void> {
-    this.source?.close();
-    this.source = null;
-    this.again = setTimeout(() => this.connect(), AGAIN_MS);
     const stop = new AbortController();
     try {
-      const response = await fetch(this.url, { credentials: "same-origin", signal: stop.signal });
+      const response = await fetch(this.url, { credentials: "same-origin", headers: BACKGROUND, signal: stop.signal });
       const body: unknown = response.ok ? null : await response.json().catch(() => null);
       const detail = typeof body === "object" && body !== null && "detail" in body ? String(body.detail).slice(0, 500) : "";
-      this.trouble = detail || "the live view was refused; trying again every 5 s";
+      this.trouble = detail || "the live view was refused; it is tried again";
     } catch {
-      this.trouble = "the site cannot be reached; trying again every 5 s";
+      this.trouble = "the site cannot be reached; the live view is tried again";
     } finally {
       stop.abort();
     }
@@ -96,7 +85,6 @@ export class Feed {
     this.newest = frame;
     this.frames += 1;
     this.ring.push(rowOf(frame));
-    this.onframe(frame);
     if (this.words === null) this.say();
   }
 
@@ -109,10 +97,7 @@ export class Feed {
   }
 
   close(): void {
-    this.source?.close();
-    this.source = null;
-    if (this.again !== null) clearTimeout(this.again);
+    this.stream.close();
     clearInterval(this.clock);
-    this.onframe = () => {};
   }
 }

@@ -2,6 +2,7 @@
  * The proofs of one order as a story: what is on the ledger, in its order, and what
  * is still to come. Pure: entries in, steps out.
  */
+import { foreign } from "../foreign";
 import { wordOf, type Digest, type Id, type LedgerEvent, type Millis, type Word } from "../ledger/types";
 import { bytes, count, sentence, short } from "../words";
 
@@ -74,7 +75,7 @@ function told(event: LedgerEvent): Step {
   if ("run-ended" in body) {
     const { outcome, samples, lost, viewpoints, reason } = body["run-ended"];
     const facts = `${count(samples, "sample")}, ${lost} lost, ${count(viewpoints, "viewpoint")}`;
-    step.words = `${outcome}${reason === "" ? "" : `: ${reason}`}; ${facts}`;
+    step.words = `${outcome}${reason === "" ? "" : `: ${foreign(reason)}`}; ${facts}`;
   }
   return step;
 }

@@ -1,6 +1,8 @@
 /** Orders before they are signed: what is wrong with them, what they say, what differs. */
+import { foreign } from "../foreign";
+import { isId } from "../ledger/id";
 import type { Digest, Id, Millis, Order, OrderState, Parameter, Program } from "../ledger/types";
-import { localTime, short, span } from "../words";
+import { comparable, localTime, span } from "../words";
 
 /** How many entries may follow an order before it is too stale; as the command line has it. */
 export const MAX_LAG = 10_000;
@@ -13,11 +15,9 @@ export function windowWords(ms: Millis): string {
   return span(ms).replace(/ 0 (s|min)$/, "");
 }
 
-const IDENTIFIER = /^[a-z0-9][a-z0-9._-]{0,63}$/;
-
 /** What is wrong with an identifier; empty when nothing is. */
 export function identifierWrong(text: string): string {
-  if (IDENTIFIER.test(text)) return "";
+  if (isId(text)) return "";
   if (text === "") return "name the part that lies on the table";
   if (text.length > 64) return "at most 64 characters";
   return "small letters, digits, `-`, `.` and `_`, beginning with a letter or digit: `part-1`";
@@ -33,11 +33,11 @@ export function valueWrong(value: number | null, about: Parameter): string {
 
 /** A number with its unit. */
 export function quantity(value: number, about: Parameter | undefined): string {
-  return about === undefined || about.unit === "" ? value.toLocaleString() : `${value.toLocaleString()} ${about.unit}`;
+  return about === undefined || about.unit === "" ? value.toLocaleString() : `${value.toLocaleString()} ${foreign(about.unit)}`;
 }
 
 function unitOf({ unit }: Parameter, before: string): string {
-  return unit === "" ? "" : before + unit;
+  return unit === "" ? "" : before + foreign(unit);
 }
 
 /** An order from now on. */
@@ -56,14 +56,14 @@ export function draft(
 
 /** An order in plain words, one sentence each. */
 export function orderWords(order: Order, program: Program | undefined): string[] {
-  const title = program?.title ? ` (${program.title})` : "";
+  const title = program?.title ? ` (${foreign(program.title)})` : "";
   const parameters = Object.entries(order.parameters).map(([name, value]) => {
     const about = program?.parameters[name];
-    return `${about?.title || name}: ${quantity(value, about)}`;
+    return `${foreign(about?.title || name)}: ${quantity(value, about)}`;
   });
   return [
     `The robot of cell ${order.cell} runs program ${order.program.id}${title} on part ${order.part}.`,
-    `It runs exactly the program with hash ${short(order.program.sha256)}.`,
+    `It runs exactly the program with hash ${comparable(order.program.sha256)}.`,
     ...(parameters.length > 0 ? [`With ${parameters.join(", ")}.`] : []),
     `It may start once, within ${windowWords(order.not_after - order.not_before)}: until ${localTime(order.not_after)}.`,
   ];
@@ -94,7 +94,7 @@ export function differences(order: Order, before: Order, program: Program | unde
   const found: string[] = [];
   if (order.program.id !== before.program.id) found.push(`program ${order.program.id} instead of ${before.program.id}`);
   else if (order.program.sha256 !== before.program.sha256) {
-    found.push(`another version of the program: hash ${short(order.program.sha256)} instead of ${short(before.program.sha256)}`);
+    found.push(`another version of the program: hash ${comparable(order.program.sha256)} instead of ${comparable(before.program.sha256)}`);
   }
   if (order.part !== before.part) found.push(`part ${order.part} instead of ${before.part}`);
   if (order.cell !== before.cell) found.push(`cell ${order.cell} instead of ${before.cell}`);
@@ -102,7 +102,7 @@ export function differences(order: Order, before: Order, program: Program | unde
   for (const name of names) {
     const [now, then, about] = [order.parameters[name], before.parameters[name], program?.parameters[name]];
     if (now === then) continue;
-    const title = about?.title || name;
+    const title = foreign(about?.title || name);
     if (now === undefined) found.push(`no ${title}`);
     else found.push(`${title} ${quantity(now, about)} instead of ${then === undefined ? "none" : quantity(then, about)}`);
   }

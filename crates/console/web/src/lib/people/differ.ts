@@ -1,7 +1,7 @@
 /** What a proposed change would change, compared with what is in force now. */
-import type { Change, Id, Member, MemberState, Program, PublicKey, Role, Template } from "../ledger/types";
-import { count, short } from "../words";
-import { sortedRoles } from "./keys";
+import type { Change, Id, Member, MemberState, Millis, Program, Role, Template } from "../ledger/types";
+import { comparable, utc } from "../words";
+import { keysOf, sortedRoles, type KeyView } from "./keys";
 
 /** One difference; `null` where there is nothing on that side. */
 export interface Difference { what: string; before: string | null; after: string | null }
@@ -20,26 +20,39 @@ function differs(what: string, before: string | null, after: string | null): Dif
 const list = (words: readonly string[]): string => (words.length === 0 ? "none" : words.join(", "));
 const roleWords = (roles: readonly Role[]): string => list(sortedRoles(roles));
 
-function keyWords(keys: readonly PublicKey[]): string {
-  const kinds = { passkey: 0, "key file": 0, invitation: 0 };
-  for (const key of keys) kinds["passkey" in key ? "passkey" : "invitation" in key ? "invitation" : "key file"] += 1;
-  return list(Object.entries(kinds).filter(([, n]) => n > 0).map(([kind, n]) => count(n, kind)));
+/** How a key is called where people compare keys: its kind and 16 digits of its fingerprint. */
+const keyName = ({ kind, fingerprint }: KeyView): string => `${kind} ${comparable(fingerprint)}`;
+
+/** Where a key works, or that it does not. */
+function keyWords({ key, revoked }: KeyView): string {
+  if (revoked !== null) return `revoked at entry ${revoked}`;
+  if ("passkey" in key) return `passkey of ${key.passkey.origin}, credential ${comparable(key.passkey.credential)}`;
+  return "invitation" in key ? `one-time link until ${utc(key.invitation.not_after)}` : "key file";
 }
 
-/** A key by what makes it that key. */
-const material = (key: PublicKey): string => JSON.stringify("passkey" in key ? key.passkey.es256 : "invitation" in key ? key.invitation.ed25519 : key.ed25519);
+interface KeyChange { added: KeyView[]; removed: KeyView[] }
 
-function memberDiff(before: Member | undefined, after: Member): Difference[] {
-  const had = new Set(before?.keys.map(material));
-  const has = new Set(after.keys.map(material));
-  const keysChange = had.size !== has.size || [...has].some((key) => !had.has(key));
+/** Keys by their fingerprint, which names everything of a key: two that differ in anything are two. */
+async function keyChange(before: MemberState | undefined, after: Member): Promise<KeyChange> {
+  const had = before === undefined ? [] : await keysOf(before);
+  const has = await keysOf({ member: after, accepted: {}, revoked: before?.revoked ?? {} });
+  const without = (keys: KeyView[], others: KeyView[]): KeyView[] => keys.filter((k) => others.every((o) => o.fingerprint !== k.fingerprint));
+  return { added: without(has, had), removed: without(had, has) };
+}
+
+async function memberDiff(state: MemberState | undefined, after: Member): Promise<Difference[]> {
+  const before = state?.member;
+  const { added, removed } = await keyChange(state, after);
   return [
     ...differs("name", before?.name ?? null, after.name),
     ...differs("roles", before ? roleWords(before.roles) : null, roleWords(after.roles)),
-    ...(keysChange ? [{ what: "keys", before: before ? keyWords(before.keys) : null, after: keyWords(after.keys) }] : []),
-    ...differs("reading key", before ? (before.seal ?? "none") : null, after.seal ?? "none"),
+    ...removed.map((key) => ({ what: keyName(key), before: keyWords(key), after: null })),
+    ...added.map((key) => ({ what: keyName(key), before: null, after: keyWords(key) })),
+    ...differs("reading key", before ? sealWords(before.seal) : null, sealWords(after.seal)),
   ];
 }
+
+const sealWords = (seal: string | undefined): string => (seal === undefined ? "none" : comparable(seal));
 
 function programDiff(before: Program | undefined, after: Program): Difference[] {
   const names = new Set([...Object.keys(before?.parameters ?? {}), ...Object.keys(after.parameters)]);
@@ -49,15 +62,15 @@ function programDiff(before: Program | undefined, after: Program): Difference[] 
   };
   return [
     ...differs("title", before?.title ?? null, after.title),
-    ...differs("hash", before ? short(before.sha256) : null, short(after.sha256)),
+    ...differs("hash", before ? comparable(before.sha256) : null, comparable(after.sha256)),
     ...differs("cells", before ? list(before.cells) : null, list(after.cells)),
     ...[...names].flatMap((name) => differs(`parameter ${name}`, bounds(before, name), bounds(after, name))),
   ];
 }
 
 /** What differs, fact by fact. A new policy text is compared by lines instead: `lineDiff`. */
-export function differences(change: Change, now: InForce): Difference[] {
-  if ("member" in change) return memberDiff(now.members[change.member.id]?.member, change.member);
+export async function differences(change: Change, now: InForce): Promise<Difference[]> {
+  if ("member" in change) return memberDiff(now.members[change.member.id], change.member);
   if ("roles" in change) {
     const before = now.members[change.roles.member]?.member.roles;
     return differs("roles", before === undefined ? null : roleWords(before), roleWords(change.roles.roles));
@@ -67,10 +80,62 @@ export function differences(change: Change, now: InForce): Difference[] {
     const [before, after] = [now.templates[change.template.id], change.template];
     return [
       ...differs("title", before?.title ?? null, after.title),
-      ...differs("picture", before ? short(before.sha256) : null, short(after.sha256)),
+      ...differs("picture", before ? comparable(before.sha256) : null, comparable(after.sha256)),
       ...differs("viewpoint", before ? String(before.view) : null, String(after.view)),
     ];
   }
+  return [];
+}
+
+/** A difference as a sentence of the dialog in which it is signed. */
+export function differenceWords({ what, before, after }: Difference): string {
+  if (before === null) return `${what}, new: ${after ?? "nothing"}`;
+  return after === null ? `${what}, removed: ${before}` : `${what}: ${before} → ${after}`;
+}
+
+/** Whether the shown state is the one that was proven, as far as a change concerns it. */
+export async function sameBase(change: Change, shown: InForce, proven: InForce): Promise<boolean> {
+  if ("policy" in change) return shown.policy === proven.policy;
+  const [told, found] = await Promise.all([differences(change, shown), differences(change, proven)]);
+  return JSON.stringify(told) === JSON.stringify(found);
+}
+
+/** What governs a plant, or speaks for it: given, it is pointed at. */
+const GOVERNS: Partial<Record<Role, string>> = {
+  "security-officer": "governs people, policy, keys and data",
+  site: "signs passports and reads in the name of the site",
+};
+
+function roleCautions(name: string, before: readonly Role[], after: readonly Role[]): string[] {
+  return after.filter((role) => !before.includes(role)).flatMap((role) => {
+    const what = GOVERNS[role];
+    return what === undefined ? [] : [`It makes ${name} ${role}, who ${what}.`];
+  });
+}
+
+async function memberCautions(state: MemberState | undefined, after: Member, now: Millis): Promise<string[]> {
+  const name = `${after.name} (${after.id})`;
+  const { added, removed } = await keyChange(state, after);
+  const live = removed.filter(({ revoked, until }) => revoked === null && (until === null || until > now));
+  const sealed = state !== undefined && state.member.seal !== after.seal;
+  return [
+    ...live.map((key) => `${keyName(key)} of ${name} is in use and is dropped at once. If it was enrolled after this was proposed, do not approve: let the change be proposed anew.`),
+    ...added.filter(({ kind }) => kind !== "invitation").map((key) => `${keyName(key)} is put in without an invitation: whoever holds it signs as ${name}. Ask ${after.name} in person whether it is theirs.`),
+    ...(added.some(({ kind }) => kind === "invitation") ? ["It lets whoever has the link become this person. Ask the proposer how the link is handed over."] : []),
+    ...(sealed ? [`The reading key of ${name} changes: keys of recordings are then sealed to the other one, and the browser that reads now reads no more. If a browser was enrolled after this was proposed, this brings the old key back: let it be proposed anew.`] : []),
+    ...roleCautions(name, state?.member.roles ?? [], after.roles),
+  ];
+}
+
+/** What to think of before one approves a change. */
+export async function cautions(change: Change, now: InForce, at: Millis): Promise<string[]> {
+  if ("member" in change) return memberCautions(now.members[change.member.id], change.member, at);
+  if ("roles" in change) {
+    const before = now.members[change.roles.member]?.member;
+    return roleCautions(before === undefined ? change.roles.member : `${before.name} (${before.id})`, before?.roles ?? [], change.roles.roles);
+  }
+  if ("policy" in change) return ["A policy decides who may do what: read every line of the difference first."];
+  if ("program" in change) return ["An approved program moves a robot whenever an operator orders it: has somebody tried this file, with this hash?"];
   return [];
 }
 

@@ -55,7 +55,8 @@ export async function inviteAgain(state: MemberState, days: number): Promise<boo
   return propose(
     (invitation) => invited(JSON.parse(JSON.stringify(member)) as Member, keys, invitation, Date.now()), days,
     [
-      `${member.name} may enrol one more passkey. Keys that are in use stay.`,
+      `${member.name} may enrol one more passkey. Keys that are in use now stay.`,
+      `If ${member.name} enrols another key or browser before it is approved, propose it anew: an approval puts the keys back as they are now.`,
       `When it takes effect, open proposals and releases that ${member.name} signed have to be signed anew.`,
     ],
   );

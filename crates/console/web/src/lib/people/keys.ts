@@ -1,5 +1,6 @@
 /** Members and their keys, as people read them. */
 import type { Digest, Id, Member, MemberState, Millis, PublicKey, Role } from "../ledger/types";
+import { isId } from "../ledger/id";
 import { fingerprint } from "../verify/keys";
 
 /** The roles that a person can have, in the order in which an entry lists roles. */
@@ -66,12 +67,10 @@ export function isMachine({ member }: MemberState): boolean {
   return member.roles.some((role) => MACHINE.includes(role));
 }
 
-const ID = /^[a-z0-9][a-z0-9._-]{0,63}$/;
-
 /** What is wrong with a new identifier; empty when nothing is. */
 export function wrongId(id: string, taken: Iterable<Id>): string {
   if (id === "") return "";
-  if (!ID.test(id)) return "Use 1 to 64 of a-z, 0-9, “-”, “.” and “_”; begin with a letter or digit.";
+  if (!isId(id)) return "Use 1 to 64 of a-z, 0-9, “-”, “.” and “_”; begin with a letter or digit.";
   return [...taken].includes(id) ? `“${id}” is taken.` : "";
 }
 

@@ -1,4 +1,5 @@
 /** A robot program as it is proposed: checked as the site will check it. */
+import { isId } from "../ledger/id";
 import type { Digest, Id, Parameter, Program } from "../ledger/types";
 
 /** One parameter as it is typed in. */
@@ -9,7 +10,6 @@ export const MAX_PARAMETERS = 8;
 export const MAX_FILE = 16 * 1024 * 1024;
 /** A controller's registers have 32 bits. */
 const MOST = 2 ** 31 - 1;
-const ID = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 
 export const emptyRow = (): Row => ({ id: "", title: "", unit: "", min: 0, max: 100, default: 0 });
 
@@ -20,7 +20,7 @@ export function rowsOf(program: Program): Row[] {
 
 function wrongRow(row: Row): string {
   const name = row.id === "" ? "a parameter" : `“${row.id}”`;
-  if (!ID.test(row.id)) return `${name}: its identifier is 1 to 64 of a-z, 0-9, “-”, “.” and “_”.`;
+  if (!isId(row.id)) return `${name}: its identifier is 1 to 64 of a-z, 0-9, “-”, “.” and “_”.`;
   const numbers = [row.min, row.max, row.default];
   if (numbers.some((n) => n === null || !Number.isInteger(n) || Math.abs(n) > MOST)) return `${name}: give whole numbers of at most 32 bits.`;
   const [min, max, standard] = numbers as [number, number, number];

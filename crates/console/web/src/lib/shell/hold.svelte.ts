@@ -1,5 +1,6 @@
 /** Holds: the dialog that places one, and the words around them. */
-import { get } from "../api/client";
+import { BACKGROUND, get } from "../api/client";
+import { foreign } from "../foreign";
 import type { Digest, HoldState, Id, Leaf, Millis, Submitted } from "../ledger/types";
 import { signing } from "../state/signing.svelte";
 
@@ -35,7 +36,7 @@ export function placeHold(cell: Id | null, reason: string): Promise<Submitted | 
     body: { hold: cell === null ? { reason } : { cell, reason } },
     words: [
       `${cell === null ? "No cell of this site takes" : `Cell ${cell} takes`} an order, and a run in progress is stopped.`,
-      `Everybody sees the reason: “${reason}”.`,
+      `Everybody sees the reason: “${foreign(reason)}”.`,
       `The hold lasts until ${RELEASES} people have released it.`,
     ],
     cautions: ["A hold is no emergency stop: if somebody is in danger, press the red button at the robot."],
@@ -51,7 +52,7 @@ export function releaseHold(id: Digest, { hold, issuer, releases }: HoldState): 
     act: "Release",
     body: { release: { hold: id } },
     words: [
-      `${issuer} placed it: “${hold.reason}”.`,
+      `${issuer} placed it: “${foreign(hold.reason)}”.`,
       last
         ? "You are the second person: with your signature the hold ends, and orders that still wait may start at once."
         : "You are the first of two people: the hold ends when a second person has signed, too.",
@@ -72,7 +73,7 @@ const times = new Map<Digest, Promise<Millis>>();
 export function loggedAt(id: Digest): Promise<Millis> {
   const known = times.get(id);
   if (known !== undefined) return known;
-  const asked = get<{ leaf: Leaf }>(`/api/v1/entries/${id}`).then(({ leaf }) => leaf.logged_at);
+  const asked = get<{ leaf: Leaf }>(`/api/v1/entries/${id}`, { headers: BACKGROUND }).then(({ leaf }) => leaf.logged_at);
   asked.catch(() => times.delete(id));
   if (times.size >= KEPT) times.clear();
   times.set(id, asked);

@@ -1,5 +1,5 @@
 /** The newest entries, from before the page was opened too. */
-import { get } from "../api/client";
+import { BACKGROUND, get } from "../api/client";
 import type { LedgerEvent } from "../ledger/types";
 
 /** Newest first, each index once, at most `most`. */
@@ -17,7 +17,7 @@ export class Recent {
 
   async begin(): Promise<void> {
     try {
-      this.read = await get<LedgerEvent[]>(`/api/v1/entries?${this.query}`);
+      this.read = await get<LedgerEvent[]>(`/api/v1/entries?${this.query}`, { headers: BACKGROUND });
       this.trouble = "";
     } catch (error) {
       this.trouble = error instanceof Error ? error.message : String(error);

@@ -8,7 +8,7 @@ import type { Assertion, Base64Url, Passkey } from "../ledger/types";
 import { fromBase64Url, toBase64Url, utf8 } from "../verify/bytes";
 
 /** Why a passkey did nothing, in words for people. */
-export class PasskeyError extends Error {
+class PasskeyError extends Error {
   override readonly name = "PasskeyError";
 }
 

@@ -3,11 +3,14 @@
  * the site's word: what must be certain is verified by `lib/verify`.
  */
 import { BACKGROUND, Problem, get } from "../api/client";
+import { clock } from "../api/clock.svelte";
+import { Stream } from "../api/stream";
 import type {
   CellView, Decision, Digest, GrantState, HoldState, Id, LedgerEvent, MemberState, OrderState,
   Overview, Program, Proposal, RecordingState, Reported, Template, Word,
 } from "../ledger/types";
 import { wordOf } from "../ledger/types";
+import { Settle } from "./settle";
 
 /** The parts of the plant's state that the console keeps. */
 interface Parts {
@@ -44,6 +47,10 @@ const touched: Record<Word, readonly Part[]> = {
 const NEWS = 200;
 /** Changes are read together after this long, so that a burst costs one request. */
 const SETTLE_MS = 250;
+/** An analysis reads hundreds of blocks, and each is an entry. */
+export const READS_MS = 2000;
+/** What could not be read is tried again after so long. */
+const AGAIN_MS = 3000;
 
 const background = { headers: BACKGROUND };
 
@@ -68,85 +75,110 @@ class PlantState {
   loaded = $state(false);
   /** Why reading fails, while it does. */
   trouble = $state("");
-  /** The viewer's clock, once a second: for ages and countdowns. */
-  now = $state(Date.now());
+  /** Counts how often entries may have been missed: who follows them reads anew. */
+  missed = $state(0);
+  /** This device's clock, once a second. */
+  tick = $state(Date.now());
 
-  private source: EventSource | null = null;
-  private stale = new Set<Part>();
+  /** The last entry before the console was opened, as far as known. */
+  private start: number | null = null;
+  private stream: Stream | null = null;
+  private readonly settle = new Settle<Part>((parts) => this.read(parts));
   private timers: ReturnType<typeof setInterval>[] = [];
-  private settling: ReturnType<typeof setTimeout> | null = null;
   private decisions = new Map<string, Promise<Decision>>();
+
+  /** The site's clock, once a second: for ages and countdowns. */
+  get now(): number {
+    return this.tick + clock.offset;
+  }
 
   /** Begins to follow the plant; idempotent. */
   begin(): void {
-    if (this.source !== null) return;
-    this.touch(...(Object.keys(blank) as Part[]));
+    if (this.stream !== null) return;
+    this.touch(...all);
     this.listen();
+    // Nobody sees a hidden page: it asks for nothing.
+    const seen = (read: () => Promise<void>) => (): void => void (document.hidden || read());
     this.timers = [
-      setInterval(() => (this.now = Date.now()), 1000),
-      setInterval(() => void this.readCells(), 2000),
-      setInterval(() => void this.readOverview(), 5000),
+      setInterval(() => (this.tick = Date.now()), 1000),
+      setInterval(seen(() => this.readCells()), 2000),
+      setInterval(seen(() => this.readOverview()), 5000),
     ];
     void this.readCells();
   }
 
   /** Stops, and forgets everything. */
   end(): void {
-    this.source?.close();
-    this.source = null;
+    this.stream?.close();
+    this.stream = null;
     this.timers.forEach(clearInterval);
-    if (this.settling !== null) clearTimeout(this.settling);
-    this.settling = null;
-    this.stale.clear();
+    this.settle.clear();
+    this.start = null;
     this.decisions.clear();
     Object.assign(this, blank, { overview: null, cells: [], news: [], live: false, loaded: false, trouble: "" });
   }
 
   private listen(): void {
-    const source = new EventSource("/api/v1/events");
-    this.source = source;
-    source.onopen = () => {
-      // What was logged while the stream was down is not repeated: read all.
-      if (!this.live && this.loaded) this.touch(...(Object.keys(blank) as Part[]));
-      this.live = true;
-    };
-    source.onerror = () => (this.live = false);
-    source.addEventListener("lost", () => this.touch(...(Object.keys(blank) as Part[])));
-    source.addEventListener("entry", (event: MessageEvent<string>) => {
-      this.take(JSON.parse(event.data) as LedgerEvent);
+    this.stream = new Stream("/api/v1/events", {
+      events: { entry: (data) => this.take(JSON.parse(data) as LedgerEvent), lost: () => this.miss() },
+      opened: () => {
+        // What was logged while the stream was down is not repeated.
+        if (!this.live && this.loaded) this.miss();
+        this.live = true;
+      },
+      broken: () => (this.live = false),
     });
   }
 
+  /** Entries may have been missed: everything is read anew, the newest of them too. */
+  private miss(): void {
+    this.missed += 1;
+    this.touch(...all);
+    void this.readCells();
+    void this.catchUp();
+  }
+
+  private async catchUp(): Promise<void> {
+    const last = this.news[0]?.index ?? this.start;
+    if (last === null) return;
+    const newest = await get<LedgerEvent[]>(`/api/v1/entries?before=${Number.MAX_SAFE_INTEGER}&limit=${NEWS}`, background).catch(() => []);
+    if (this.stream !== null) this.hear(...newest.filter(({ index }) => index > last));
+  }
+
+  private hear(...events: LedgerEvent[]): void {
+    const known = new Map([...this.news, ...events].map((event) => [event.index, event]));
+    this.news = [...known.values()].sort((a, b) => b.index - a.index).slice(0, NEWS);
+  }
+
   private take(event: LedgerEvent): void {
-    this.news = [event, ...this.news.filter((e) => e.index !== event.index)].slice(0, NEWS);
+    this.hear(event);
     const word = wordOf(event.body);
     if (["approve", "accept", "revoke-key"].includes(word)) this.decisions.clear();
-    this.touch(...touched[word]);
+    this.settle.ask(word === "read" ? READS_MS : SETTLE_MS, ...touched[word]);
   }
 
   /** Reads parts anew, soon. */
   touch(...parts: Part[]): void {
-    parts.forEach((part) => this.stale.add(part));
-    this.settling ??= setTimeout(() => void this.read(), SETTLE_MS);
+    this.settle.ask(SETTLE_MS, ...parts);
   }
 
-  private async read(): Promise<void> {
-    const parts = [...this.stale];
-    this.stale.clear();
+  private async read(parts: Part[]): Promise<void> {
+    const { stream } = this;
     try {
       const query = (part: Part): string => (paged.includes(part) ? `?limit=${KEPT}` : "");
       const read = parts.map(async (part) => [part, await get(`/api/v1/state/${part}${query(part)}`, background)] as const);
-      for (const [part, value] of await Promise.all(read)) Object.assign(this, { [part]: value });
+      const found = await Promise.all(read);
+      // Whoever signed out meanwhile leaves nothing behind.
+      if (this.stream !== stream || stream === null) return;
+      for (const [part, value] of found) Object.assign(this, { [part]: value });
       await this.readOverview();
       this.loaded = true;
       this.trouble = "";
     } catch (error) {
+      if (this.stream === null) return;
       this.trouble = error instanceof Error ? error.message : String(error);
-      parts.forEach((part) => this.stale.add(part));
+      this.settle.ask(AGAIN_MS, ...parts);
     }
-    // What changed meanwhile, or failed, is read after a while.
-    const wait = this.trouble === "" ? SETTLE_MS : 3000;
-    this.settling = this.stale.size > 0 && this.source !== null ? setTimeout(() => void this.read(), wait) : null;
   }
 
   private async readCells(): Promise<void> {
@@ -154,10 +186,13 @@ class PlantState {
   }
 
   private async readOverview(): Promise<void> {
-    this.overview = await get<Overview>("/api/v1/overview", background).catch((error: unknown) => {
+    try {
+      this.overview = await get<Overview>("/api/v1/overview", background);
+      this.start ??= this.overview.witnessed - 1;
+      this.live = this.stream?.connected ?? false;
+    } catch (error) {
       if (error instanceof Problem && error.status === 0) this.live = false;
-      return this.overview;
-    });
+    }
   }
 
   /** Asks the policy in force whether a person may do something with a passkey. */
@@ -168,7 +203,7 @@ class PlantState {
     const key = query.toString();
     const known = this.decisions.get(key);
     if (known !== undefined) return known;
-    const asked = get<Decision>(`/api/v1/policy/decision?${key}`);
+    const asked = get<Decision>(`/api/v1/policy/decision?${key}`, background);
     this.decisions.set(key, asked);
     asked.catch(() => this.decisions.delete(key));
     return asked;
@@ -179,6 +214,8 @@ const blank: Parts = {
   members: {}, programs: {}, templates: {}, orders: {}, recordings: {}, grants: {}, reports: {},
   holds: {}, proposals: {}, policy: "",
 };
+
+const all = Object.keys(blank) as Part[];
 
 export const plant = new PlantState();
 

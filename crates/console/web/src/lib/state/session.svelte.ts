@@ -57,7 +57,7 @@ class Session {
 }
 
 /** The challenge of a sign-in. */
-export async function signInChallenge(origin: string, nonce: string): Promise<Uint8Array> {
+async function signInChallenge(origin: string, nonce: string): Promise<Uint8Array> {
   return sha256(concat(utf8(`interlock/sign-in/v1\0${origin}\0`), fromBase64Url(nonce, "nonce")));
 }
 

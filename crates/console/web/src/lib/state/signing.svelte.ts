@@ -5,7 +5,8 @@
  * challenge is the SHA-256 of exactly those bytes, which is also the entry's
  * identifier. Nothing changes in the plant without passing here.
  */
-import { post } from "../api/client";
+import { clock } from "../api/clock.svelte";
+import { get, post, Problem } from "../api/client";
 import type { Body, Digest, Entry, Statement, Submitted } from "../ledger/types";
 import { toBase64Url, toHex } from "../verify/bytes";
 import { sha256 } from "../verify/crypto";
@@ -37,7 +38,7 @@ export interface Prepared {
 }
 
 /** A statement of the person who is signed in, with the hash that a passkey signs. */
-export async function prepare(body: Body, now = Date.now()): Promise<Prepared> {
+export async function prepare(body: Body, now = clock.now()): Promise<Prepared> {
   const { me, plant } = session;
   if (me === null || plant === null) throw new Error("nobody is signed in");
   const nonce = toBase64Url(crypto.getRandomValues(new Uint8Array(16)));
@@ -50,32 +51,88 @@ export async function prepare(body: Body, now = Date.now()): Promise<Prepared> {
   return { statement, bytes, id: toHex(await sha256(bytes)) };
 }
 
-/** Signs a prepared statement with the person's passkey and puts it on the ledger. */
-export async function signAndSubmit({ statement, bytes }: Prepared): Promise<Submitted> {
+/** An entry with its signature, as it goes to the site: the same bytes however often. */
+export interface Signed {
+  id: Digest;
+  text: string;
+}
+
+/** What became of an entry that is on the ledger. */
+export interface Done extends Submitted {
+  witnessed: boolean;
+}
+
+/** The site waits 20 s for the witnesses; after this the network is taken for lost. */
+const PATIENCE_MS = 45_000;
+
+/** Signs a prepared statement with the person's passkey. */
+export async function sign({ statement, bytes, id }: Prepared): Promise<Signed> {
   const { me } = session;
   if (me === null) throw new Error("nobody is signed in");
   const found = await assertion(await sha256(bytes), me.credential);
   const entry: Entry = { signature: { passkey: found.assertion }, statement };
-  return post<Submitted>("/api/v1/entries?wait=witnessed", new TextDecoder().decode(canonicalBytes(entry as unknown as Json, "entry")));
+  return { id, text: new TextDecoder().decode(canonicalBytes(entry as unknown as Json, "entry")) };
+}
+
+/** Puts a signed entry on the ledger. Repeating it is harmless: it counts once. */
+export async function submit({ id, text }: Signed): Promise<Done> {
+  try {
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    const done = await post<Submitted>("/api/v1/entries?wait=witnessed", text, "POST", { signal });
+    return { ...done, witnessed: true };
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 504) throw error;
+    // Logged, and the witnesses take their time: it counts already.
+    const { index } = await get<{ index: number }>(`/api/v1/entries/${id}`);
+    return { id, index, known: true, witnessed: false };
+  }
+}
+
+/** Whether an error says for certain that the entry is not on the ledger, and never will be. */
+export function refused(error: unknown): boolean {
+  return error instanceof Problem && (error.refusal !== null || error.status === 400);
 }
 
 /** The one request for a signature that is open, with who waits for it. */
 class Signing {
   wanted = $state.raw<Wanted | null>(null);
+  /** What was signed and sent, while it is not known whether it is on the ledger. */
+  sent = $state.raw<Signed | null>(null);
   private settle: ((done: Submitted | null) => void) | null = null;
 
   /** Asks for a signature; `null` when the person declines. */
   ask(wanted: Wanted): Promise<Submitted | null> {
-    this.settle?.(null);
+    this.end(null);
     this.wanted = wanted;
     return new Promise((resolve) => (this.settle = resolve));
   }
 
+  /** Sends what was signed; signs first when nothing was. */
+  async send(prepared: Prepared): Promise<Done> {
+    const { wanted } = this;
+    const signed = this.sent ?? (await sign(prepared));
+    // Somebody else may sit here by now.
+    if (this.wanted !== wanted) throw new Error("the request for this signature has ended: nothing was sent");
+    this.sent = signed;
+    try {
+      return await submit(signed);
+    } catch (error) {
+      if (refused(error) && this.sent === signed) this.sent = null;
+      throw error;
+    }
+  }
+
   /** Ends the request, from the dialog. */
   end(done: Submitted | null): void {
-    this.wanted = null;
-    this.settle?.(done);
-    this.settle = null;
+    const { settle } = this;
+    [this.wanted, this.sent, this.settle] = [null, null, null];
+    settle?.(done);
+  }
+
+  /** Ends it because the person went. */
+  leave(): void {
+    if (this.sent !== null) session.ended = "Your session ended before the site confirmed what you signed. It may be on the ledger: look there before you sign it again.";
+    this.end(null);
   }
 }
 

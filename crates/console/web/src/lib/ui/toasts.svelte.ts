@@ -1,5 +1,5 @@
 /** Short words on what was just done, at the edge of the page. */
-export interface Toast { id: number; words: string; href?: string }
+interface Toast { id: number; words: string; href?: string }
 
 class Toasts {
   list = $state<Toast[]>([]);

@@ -158,7 +158,6 @@ const read = shape.object({
   grant: shape.digest,
   root: shape.text,
 });
-export type ReadBody = shape.Read<typeof read>;
 
 const verdict = shape.oneOf("enrolled", "confirmed", "denied", "pass", "fail", "undetermined");
 export type Verdict = shape.Read<typeof verdict>;

@@ -2,7 +2,7 @@
 import { Broken } from "./broken";
 import { concat, fromBase64Url, toHex, utf8, type Bytes } from "./bytes";
 import { sha256, verifyEd25519 } from "./crypto";
-import { canonicalBytes, parseCanonical, type Json } from "./jcs";
+import { canonicalBytes, checkNumbers, parseCanonical, type Json } from "./jcs";
 import { fingerprint, type PublicKey } from "./keys";
 import { assertion, verifyAssertion } from "./webauthn";
 import * as shape from "./shape";
@@ -37,14 +37,21 @@ export type Entry = shape.Read<typeof entryShape>;
 export const leafShape = shape.object({ entry: entryShape, logged_at: shape.millis });
 export type Leaf = shape.Read<typeof leafShape>;
 
+/** A canonical value whose numbers every reader counts alike. */
+function counted(bytes: Uint8Array, what: string): Json {
+  const value = parseCanonical(bytes, what);
+  checkNumbers(value, what);
+  return value;
+}
+
 /** Reads canonical bytes. */
 export function readEntry(bytes: Uint8Array): Entry {
-  return entryShape(parseCanonical(bytes, "the entry"), "the entry");
+  return entryShape(counted(bytes, "the entry"), "the entry");
 }
 
 /** Reads the canonical bytes of a log leaf. */
 export function readLeaf(bytes: Uint8Array): Leaf {
-  return leafShape(parseCanonical(bytes, "the leaf"), "the leaf");
+  return leafShape(counted(bytes, "the leaf"), "the leaf");
 }
 
 /** The bytes of a leaf, which the log hashes. */

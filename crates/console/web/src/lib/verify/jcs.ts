@@ -59,6 +59,17 @@ export function parseCanonical(bytes: Uint8Array, what: string, max = MAX_CANONI
   return value;
 }
 
+/** Refuses numbers that not every reader counts alike: beyond 2^53 − 1, as the Rust reader does. */
+export function checkNumbers(value: Json, what: string): void {
+  if (typeof value === "number") {
+    if (Math.abs(value) > Number.MAX_SAFE_INTEGER) throw new Broken(what, `the number ${value} is beyond 2^53 − 1`);
+  } else if (Array.isArray(value)) {
+    value.forEach((item) => checkNumbers(item, what));
+  } else if (isObject(value)) {
+    Object.values(value).forEach((item) => checkNumbers(item, what));
+  }
+}
+
 class Parser {
   private at = 0;
   private depth = 0;

@@ -95,18 +95,9 @@ export async function verifyConsistency(
   return place.last === 0 && equal(before, oldRoot) && equal(after, root);
 }
 
-/** The root over leaves' hashes. */
-export async function rootOf(leaves: readonly Uint8Array[]): Promise<Uint8Array> {
-  let level = [...leaves];
-  if (level.length === 0) return sha256();
-  while (level.length > 1) {
-    const next: Uint8Array[] = [];
-    for (let at = 0; at < level.length; at += 2) {
-      const [left, right] = [level[at], level[at + 1]];
-      if (left && right) next.push(await nodeHash(left, right));
-      else if (left) next.push(left);
-    }
-    level = next;
-  }
-  return level[0] ?? sha256();
+/** Where a tree of `n` leaves is split: the largest power of two below `n` (RFC 6962 §2.1). */
+export function splitOf(n: number): number {
+  let split = 1;
+  while (split * 2 < n) split *= 2;
+  return split;
 }

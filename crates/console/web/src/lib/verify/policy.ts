@@ -1,7 +1,7 @@
 /** Which plant and log are trusted, and how many witnesses must have seen a checkpoint. */
 import { Broken } from "./broken";
 import { equal, type Bytes } from "./bytes";
-import { canonical, parse, type Json } from "./jcs";
+import type { Json } from "./jcs";
 import {
   readCheckpoint,
   readNote,
@@ -11,7 +11,6 @@ import {
   type Checkpoint,
   type VKey,
 } from "./note";
-import { sha256Hex } from "./crypto";
 import * as shape from "./shape";
 
 const MAX_WITNESSES = 32;
@@ -45,14 +44,6 @@ export async function readAnchors(value: Json): Promise<Anchors> {
   const { genesis, log, site } = anchorsShape(value, "the anchors");
   const policy = await makePolicy(log.origin, log.log_key, log.witnesses, log.quorum);
   return { genesis, log: policy, ...(site === undefined ? {} : { site }) };
-}
-
-/** Reads anchors that must have the digest which a link pinned. */
-export async function readPinnedAnchors(text: string, pinned: shape.Digest): Promise<Anchors> {
-  const value = parse(text, "the anchors");
-  const found = await sha256Hex(canonical(value));
-  if (found !== pinned) throw new Broken("the anchors", `their digest is ${found}, not the pinned`);
-  return readAnchors(value);
 }
 
 /** A policy from its parts, each a text. */

@@ -24,9 +24,6 @@ function refuse(what: string, expected: string): never {
 export const text: Reader<string> = (value, what) =>
   typeof value === "string" ? value : refuse(what, "a text");
 
-export const flag: Reader<boolean> = (value, what) =>
-  typeof value === "boolean" ? value : refuse(what, "true or false");
-
 export const anything: Reader<Json> = (value) => value;
 
 const pattern =

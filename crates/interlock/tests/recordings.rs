@@ -1,0 +1,396 @@
+//! What a cell may leave with a real site: its own recordings' keys, checkpoints and
+//! cosignatures, and nobody else's. And who may know of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use api::{Delivery, SealedKey};
+use base::{Digest, sha256};
+use common::{Plant, id};
+use node::{Client, Node, now};
+use plant::{
+    Body,
+    body::{
+        Approve, Change, Grant, Order, Outcome, Program, ProgramRef, Recording, RevokeGrant,
+        RunEnded, RunStarted, SetPolicy,
+    },
+};
+use proof::{
+    log::{append_signature_lines, cosign},
+    recording::{Checkpoints, Manifest, Sealing, Signed, SignedManifest, recording_name, run_name},
+};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use vault::{
+    Cid,
+    grant_key::wrap_for,
+    seal::{SEGMENT, StreamKey},
+};
+
+/// What a cell delivers of one stream.
+struct Parcel {
+    manifest: Manifest,
+    /// The lines of the checkpoints.
+    chain: Vec<Vec<u8>>,
+    key: StreamKey,
+}
+
+impl Parcel {
+    /// A recording of `order`, whose leaf holds `content`.
+    fn of(cell: &Node, order: Digest, stream: &str, content: &[u8]) -> Self {
+        let (now, stream) = (now(), id(stream));
+        let root: Cid = vault::address::raw_cid(content);
+        let recording = recording_name(&order, &stream).unwrap();
+        let mut checkpoints = Checkpoints::new(recording.clone(), order, now);
+        checkpoints.leaf(&root.to_bytes(), content.len() as u64);
+        let open = checkpoints.checkpoint(now, &*cell.signer).unwrap();
+        let last = checkpoints.finish(&*cell.signer).unwrap();
+        let key = StreamKey::from_bytes(sha256(content).0);
+        let manifest = Manifest {
+            run: run_name(&order).unwrap(),
+            order,
+            stream,
+            media_type: "application/mcap".into(),
+            cell: cell.member().clone(),
+            robot: id("ur3e-1"),
+            cameras: vec![],
+            root_cid: root.to_string(),
+            leaves: last.claim.leaves,
+            leaves_root: last.claim.root,
+            plaintext_bytes: 1,
+            ciphertext_bytes: content.len() as u64,
+            sealing: Sealing {
+                template: "AES256_GCM_HKDF_1MB".into(),
+                segment_bytes: SEGMENT as u32,
+                associated_data: recording.to_string(),
+                key_commitment: key.commitment().0,
+            },
+            recording,
+            started: now,
+            ended: now.plus(1),
+            samples: 0,
+            gaps: 0,
+            last_checkpoint: last.digest().unwrap(),
+        };
+        let chain = [open, last].map(|signed| signed.to_bytes().unwrap()).to_vec();
+        Self { manifest, chain, key }
+    }
+
+    fn signed(&self, signer: &Node) -> SignedManifest {
+        Signed::new(self.manifest.clone(), &*signer.signer).unwrap()
+    }
+
+    fn body(&self) -> Vec<u8> {
+        let lines = self.chain.iter().map(|line| [line.as_slice(), b"\n"].concat());
+        lines.collect::<Vec<_>>().concat()
+    }
+
+    fn entry(&self, signer: &Node) -> Body {
+        Body::Recording(Recording {
+            bytes: self.manifest.ciphertext_bytes,
+            commitment: self.manifest.sealing.key_commitment,
+            manifest: self.signed(signer).digest().unwrap(),
+            order: self.manifest.order,
+            root: self.manifest.root_cid.clone(),
+            stream: self.manifest.stream.clone(),
+        })
+    }
+}
+
+/// A plant of two cells whose first one has a program to run.
+struct House {
+    plant: Plant,
+    vault: [u8; 32],
+}
+
+impl House {
+    async fn open() -> Self {
+        let plant = Plant::start(&["--cell", "cell-1", "--cell", "cell-2"]).await;
+        let auditor = plant.machine("auditor").1;
+        let genesis: Value = auditor.get("/entries/0").await.unwrap();
+        let vault = &genesis["leaf"]["entry"]["statement"]["body"]["genesis"]["vault"];
+        let vault: base::Bytes = serde_json::from_value(vault.clone()).unwrap();
+        let program = Program {
+            cells: BTreeSet::from([id("cell-1"), id("cell-2")]),
+            id: id("scan"),
+            parameters: BTreeMap::new(),
+            sha256: sha256(b"scan"),
+            title: "Scan".into(),
+        };
+        let house = Self { plant, vault: vault.0.try_into().unwrap() };
+        house.change("integrator", Change::Program(program)).await;
+        house
+    }
+
+    async fn change(&self, proposer: &str, change: Change) {
+        let proposal = self.plant.state_by_file(proposer, &Body::Propose(change)).await.id;
+        let approve = Body::Approve(Approve { proposal });
+        self.plant.state_by_file("officer-2", &approve).await;
+    }
+
+    async fn order(&self, cell: &str) -> Digest {
+        let order = Body::Order(Order {
+            cell: id(cell),
+            max_lag: 1000,
+            not_after: now().plus(60_000),
+            not_before: now(),
+            parameters: BTreeMap::new(),
+            part: id("part-1"),
+            program: ProgramRef { id: id("scan"), sha256: sha256(b"scan") },
+        });
+        self.plant.state_by_file("operator", &order).await.id
+    }
+
+    async fn put(&self, member: &str, path: &str, body: Vec<u8>) -> (StatusCode, Value) {
+        let client = self.plant.machine(member).1;
+        let request = client.request(Method::PUT, &format!("/api/v1/recordings/{path}"));
+        let request = request.header("content-type", "application/json").body(body);
+        let answer = request.send().await.unwrap();
+        (answer.status(), answer.json().await.unwrap_or_default())
+    }
+
+    async fn put_key(
+        &self,
+        member: &str,
+        parcel: &Parcel,
+        signed: &SignedManifest,
+    ) -> (StatusCode, Value) {
+        let claim = &signed.claim;
+        let (info, aad) = (claim.recording.as_str().as_bytes(), claim.root_cid.as_bytes());
+        let sealed = wrap_for(&self.vault, info, aad, &parcel.key, aws_lc_rs::rand::fill).unwrap();
+        let delivery = Delivery {
+            manifest: serde_json::to_value(signed).unwrap(),
+            key: SealedKey { enc: sealed.enc, ciphertext: sealed.ciphertext },
+        };
+        let body = serde_json::to_vec(&delivery).unwrap();
+        self.put(member, &format!("{}/key", claim.root_cid), body).await
+    }
+
+    async fn put_checkpoints(
+        &self,
+        member: &str,
+        parcel: &Parcel,
+        body: Vec<u8>,
+    ) -> (StatusCode, Value) {
+        self.put(member, &format!("{}/checkpoints", parcel.manifest.root_cid), body).await
+    }
+
+    async fn status(&self, client: &Client, path: &str) -> StatusCode {
+        client.request(Method::GET, path).send().await.unwrap().status()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cell_leaves_keys_of_its_own_runs_recordings_only() {
+    let house = House::open().await;
+    let (order, elsewhere) = (house.order("cell-1").await, house.order("cell-2").await);
+    let (one, two) = (house.plant.machine("cell-1").0, house.plant.machine("cell-2").0);
+    let parcel = Parcel::of(&one, order, "state", b"one");
+    let refused = async |parcel: &Parcel, edit: fn(&mut Manifest), status, words: &str| {
+        let mut manifest = parcel.manifest.clone();
+        edit(&mut manifest);
+        let signed = Signed::new(manifest, &*one.signer).unwrap();
+        let (found, said) = house.put_key("cell-1", parcel, &signed).await;
+        assert_eq!(found, status, "{said}");
+        assert!(said["detail"].as_str().unwrap().contains(words), "`{words}`: {said}");
+        if status == StatusCode::FORBIDDEN {
+            assert_eq!(said["rule"], "target", "{said}");
+        }
+    };
+    let no = StatusCode::FORBIDDEN;
+    refused(&Parcel::of(&one, sha256(b"none"), "state", b"x"), |_| {}, no, "on the ledger").await;
+    refused(&Parcel::of(&one, elsewhere, "state", b"x"), |_| {}, no, "for cell `cell-2`").await;
+    // The order's own, under another run's name: it would take that one's place.
+    refused(&parcel, |m| m.recording = id("other-state"), no, "called otherwise").await;
+    refused(&parcel, |m| m.stream = id("camera"), no, "called otherwise").await;
+    let short = |m: &mut Manifest| m.run = id(&m.run.as_str()[..16]);
+    refused(&parcel, short, no, "called otherwise").await;
+    refused(&parcel, |m| m.cell = id("cell-2"), StatusCode::BAD_REQUEST, "cell-2").await;
+    let by_other = parcel.signed(&two);
+    let (status, said) = house.put_key("cell-1", &parcel, &by_other).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{said}");
+    let own = parcel.signed(&one);
+    assert_eq!(house.put_key("operator", &parcel, &own).await.0, no);
+    assert_eq!(house.put_key("cell-2", &parcel, &own).await.0, StatusCode::BAD_REQUEST);
+
+    for _ in 0..2 {
+        let (status, said) = house.put_key("cell-1", &parcel, &own).await;
+        assert_eq!(status, StatusCode::NO_CONTENT, "{said}");
+    }
+    // Another key under the name, and another manifest for the root.
+    let other = Parcel::of(&one, order, "state", b"two");
+    let (status, said) = house.put_key("cell-1", &other, &other.signed(&one)).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{said}");
+    let mut stolen = Parcel::of(&two, elsewhere, "state", b"one");
+    assert_eq!(stolen.manifest.root_cid, parcel.manifest.root_cid);
+    stolen.manifest.ended = stolen.manifest.ended.plus(1);
+    let (status, said) = house.put_key("cell-2", &stolen, &stolen.signed(&two)).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{said}");
+    assert!(said["detail"].as_str().unwrap().contains("another manifest"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checkpoints_are_the_one_chain_that_the_cells_manifest_names() {
+    let house = House::open().await;
+    let (order, elsewhere) = (house.order("cell-1").await, house.order("cell-2").await);
+    let (one, two) = (house.plant.machine("cell-1").0, house.plant.machine("cell-2").0);
+    let parcel = Parcel::of(&one, order, "state", b"one");
+    let early = house.put_checkpoints("cell-1", &parcel, parcel.body()).await;
+    assert_eq!(early.0, StatusCode::CONFLICT, "{}", early.1);
+    let taken = house.put_key("cell-1", &parcel, &parcel.signed(&one)).await;
+    assert_eq!(taken.0, StatusCode::NO_CONTENT, "{}", taken.1);
+
+    let camera = Parcel::of(&one, order, "camera", b"one");
+    let longer = {
+        let claim = &parcel.manifest;
+        let mut state = Checkpoints::new(claim.recording.clone(), order, now());
+        let mut chain: Vec<_> =
+            (0..5).map(|_| state.checkpoint(now(), &*one.signer).unwrap()).collect();
+        chain.push(state.finish(&*one.signer).unwrap());
+        chain.iter().flat_map(|c| [c.to_bytes().unwrap(), b"\n".to_vec()].concat()).collect()
+    };
+    let theirs = Parcel::of(&two, elsewhere, "state", b"one");
+    for (name, body) in [
+        ("nothing", Vec::new()),
+        ("no checkpoint", b"{}\n".to_vec()),
+        ("cut", [&parcel.chain[0][..], b"\n"].concat()),
+        ("without its beginning", [&parcel.chain[1][..], b"\n"].concat()),
+        ("of another stream", camera.body()),
+        ("longer, and of the same recording", longer),
+        ("of another cell", theirs.body()),
+    ] {
+        let (status, said) = house.put_checkpoints("cell-1", &parcel, body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{name}: {said}");
+    }
+    // Another cell, with its own chain or a copy of this one.
+    for body in [theirs.body(), parcel.body()] {
+        let (status, said) = house.put_checkpoints("cell-2", &parcel, body).await;
+        assert_eq!((status, &said["rule"]), (StatusCode::FORBIDDEN, &"target".into()), "{said}");
+    }
+    let auditor = house.plant.machine("auditor").1;
+    let path = format!("/api/v1/recordings/{}/checkpoints", parcel.manifest.root_cid);
+    assert_eq!(house.status(&auditor, &path).await, StatusCode::NOT_FOUND, "none was kept");
+    for _ in 0..2 {
+        let (status, said) = house.put_checkpoints("cell-1", &parcel, parcel.body()).await;
+        assert_eq!(status, StatusCode::NO_CONTENT, "{said}");
+    }
+    assert_eq!(auditor.bytes(&path, 1 << 20).await.unwrap(), parcel.body());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_whom_the_policy_suspends_knows_nothing_of_a_recording() {
+    let house = House::open().await;
+    let order = house.order("cell-1").await;
+    let one = house.plant.machine("cell-1").0;
+    let parcel = Parcel::of(&one, order, "state", b"one");
+    house.put_key("cell-1", &parcel, &parcel.signed(&one)).await;
+    house.put_checkpoints("cell-1", &parcel, parcel.body()).await;
+    let ended = RunEnded {
+        lost: 0,
+        order,
+        outcome: Outcome::Finished,
+        reason: String::new(),
+        samples: 1,
+        viewpoints: 1,
+    };
+    for body in [
+        Body::RunStarted(RunStarted { checkpoint: 1, order }),
+        Body::RunEnded(ended),
+        parcel.entry(&one),
+    ] {
+        house.plant.state_by_file("cell-1", &body).await;
+    }
+    let root = parcel.manifest.root_cid.clone();
+    let grant = Body::Grant(Grant {
+        budget: 1000,
+        not_after: now().plus(60_000),
+        not_before: now(),
+        order,
+        processor: id("analyst"),
+        purpose: "a look".into(),
+        recordings: BTreeSet::from([root.clone()]),
+        terms: Vec::new(),
+    });
+    let analyst = house.plant.machine("analyst").1;
+    let (node, client) = house.plant.machine("officer-1");
+    let entry = node.sign(&grant, now(), node::fresh_nonce().unwrap()).unwrap();
+    let grant = client.submit_witnessed(&entry).await.unwrap().id;
+    let paths = [
+        format!("/api/v1/recordings/{root}/manifest"),
+        format!("/api/v1/recordings/{root}/checkpoints"),
+        format!("/api/v1/grants/{grant}/dossier"),
+    ];
+    let all = async |status| {
+        for path in &paths {
+            assert_eq!(house.status(&analyst, path).await, status, "{path}");
+        }
+    };
+    all(StatusCode::OK).await;
+    let policy: String = client.get("/state/policy").await.unwrap();
+    let suspended = format!(
+        "{policy}\n@id(\"suspended\")\nforbid (principal == Interlock::Member::\"analyst\", action == Interlock::Action::\"recording.read\", resource);\n"
+    );
+    house.change("officer-1", Change::Policy(SetPolicy { text: suspended })).await;
+    all(StatusCode::FORBIDDEN).await;
+    house.change("officer-1", Change::Policy(SetPolicy { text: policy })).await;
+    all(StatusCode::OK).await;
+    let revoke = Body::RevokeGrant(RevokeGrant { grant, reason: "enough".into() });
+    house.plant.state_by_file("officer-1", &revoke).await;
+    assert_eq!(house.status(&analyst, &paths[0]).await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cosignatures_are_taken_from_cells_and_witnesses_and_never_go_back() {
+    let house = House::open().await;
+    let log = house.plant.machine("auditor").0.anchors.log;
+    let newest = async || {
+        let auditor = house.plant.machine("auditor").1;
+        let note = auditor.bytes("/checkpoint", 1 << 16).await.unwrap();
+        log.verify_checkpoint(&note).unwrap()
+    };
+    let leave = async |member: &str, body: Vec<u8>| {
+        let client = house.plant.machine(member).1;
+        let request = client.request(Method::POST, "/api/v1/cosignatures");
+        let answer = request.header("content-type", "text/plain").body(body).send().await.unwrap();
+        answer.status()
+    };
+    let old = newest().await;
+    let by = |name: &str, node: &Node, at: &proof::log::WitnessedCheckpoint, time: u64| {
+        let line = cosign(name, &*node.signer, at.checkpoint(), time).unwrap();
+        append_signature_lines(at.note(), line.as_bytes())
+    };
+    let (one, two) = (house.plant.machine("cell-1").0, house.plant.machine("cell-2").0);
+    let operator = house.plant.machine("operator").0;
+    let time = now().0 / 1000;
+    let whole = by("cell-1", &one, &old, time);
+    for (name, member, body, status) in [
+        ("an operator", "operator", by("operator", &operator, &old, time), StatusCode::FORBIDDEN),
+        ("no line of its own", "cell-1", old.note().to_vec(), StatusCode::BAD_REQUEST),
+        ("another's line", "cell-1", by("cell-2", &two, &old, time), StatusCode::BAD_REQUEST),
+        ("another's key", "cell-1", by("cell-1", &two, &old, time), StatusCode::BAD_REQUEST),
+        ("no note", "cell-1", b"cell-1".to_vec(), StatusCode::BAD_REQUEST),
+        ("too long", "cell-1", vec![b'a'; 33 << 10], StatusCode::PAYLOAD_TOO_LARGE),
+        ("its own", "cell-1", whole.clone(), StatusCode::NO_CONTENT),
+        ("once more", "cell-1", whole.clone(), StatusCode::NO_CONTENT),
+        ("from before", "cell-1", by("cell-1", &one, &old, time - 1), StatusCode::CONFLICT),
+        ("a witness", "witness-1", old.note().to_vec(), StatusCode::NO_CONTENT),
+    ] {
+        assert_eq!(leave(member, body).await, status, "{name}");
+    }
+    house.order("cell-1").await;
+    let grown = async {
+        loop {
+            let newest = newest().await;
+            if newest.size() > old.size() {
+                break newest;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(60);
+    let new = tokio::time::timeout(limit, grown).await.expect("a larger log is witnessed");
+    // A larger log counts, whatever the cell's clock says.
+    assert_eq!(leave("cell-1", by("cell-1", &one, &new, 1)).await, StatusCode::NO_CONTENT);
+    assert_eq!(leave("cell-1", whole).await, StatusCode::CONFLICT);
+}
