@@ -1,7 +1,7 @@
 //! The web console's server side: who sits before the browser, and what the browser
 //! may ask.
 //!
-//! A person signs in with a passkey and gets a short session. The [guard](guard)
+//! A person signs in with a passkey and gets a short session. The [guard]
 //! turns the session's cookie into the same [`transport::Peer`] that a certificate
 //! gives a machine, so every address behind it asks the same questions of the same
 //! plant. A session reads; it states nothing: whatever changes the plant is an

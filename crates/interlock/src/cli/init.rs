@@ -67,7 +67,7 @@ pub struct Args {
     #[arg(long, default_value_t = 365)]
     days: u32,
     /// What people type to open the web console, and what passkeys are bound to:
-    /// https://HOST[:PORT], or http://localhost:PORT on this machine alone.
+    /// https://HOST:PORT, or http://localhost:PORT on this machine alone.
     #[arg(long, value_name = "URL")]
     console_origin: Option<String>,
     /// Let anybody who reaches the console read passports and the keys that verify

@@ -1,9 +1,8 @@
 /**
- * The site's API from the browser. Paths and bodies are typed by the OpenAPI
- * document that the site itself is made from.
+ * The site's API from the browser: requests that end, and problems in words. What the
+ * answers hold is typed in `ledger/types`, as far as the site's OpenAPI document types it
+ * held against that in `agree`.
  */
-import createClient from "openapi-fetch";
-import type { paths } from "./schema";
 import type { Refusal } from "../ledger/types";
 import { clock } from "./clock.svelte";
 
@@ -40,8 +39,6 @@ export class Problem extends Error {
 /** Told when an answer says that there is no session any more. */
 export const signedOut = { listener: (): void => {} };
 
-export const client = createClient<paths>({ baseUrl: "", credentials: "same-origin" });
-
 async function problem(response: Response): Promise<Problem> {
   const kind = response.headers.get("content-type") ?? "";
   if (response.status === 401) signedOut.listener();
@@ -72,7 +69,7 @@ async function send(path: string, init?: RequestInit): Promise<Response> {
 /** What a page asks by itself, again and again: it is no sign that somebody is there. */
 export const BACKGROUND = { "interlock-background": "true" } as const;
 
-/** Reads JSON. For routes whose answer the OpenAPI document types, prefer {@link client}. */
+/** Reads JSON. */
 export async function get<T>(path: string, init: Pick<RequestInit, "signal" | "headers"> = {}): Promise<T> {
   return (await send(path, init)).json() as Promise<T>;
 }

@@ -1,4 +1,5 @@
 /** Inviting: a proposal with a one-time key, and the link that is shown once. */
+import { clock } from "../api/clock.svelte";
 import { anchorsDigest, pinnedAnchors } from "../enrol/anchors";
 import { makeInvitation } from "../enrol/invitation";
 import { writeLink } from "../enrol/link";
@@ -23,7 +24,7 @@ export const offers = new Offers();
 async function propose(make: (invitation: { ed25519: string; not_after: Millis }) => Member, days: number, words: string[]): Promise<boolean> {
   const card = session.plant;
   if (card === null) return false;
-  const until = Date.now() + days * DAY_MS;
+  const until = clock.now() + days * DAY_MS;
   const { invitation, seed } = await makeInvitation(until);
   const member = make(invitation);
   const done = await signing.ask({
@@ -53,7 +54,7 @@ export async function inviteAgain(state: MemberState, days: number): Promise<boo
   const keys = await keysOf(state);
   const { member } = state;
   return propose(
-    (invitation) => invited(JSON.parse(JSON.stringify(member)) as Member, keys, invitation, Date.now()), days,
+    (invitation) => invited(JSON.parse(JSON.stringify(member)) as Member, keys, invitation, clock.now()), days,
     [
       `${member.name} may enrol one more passkey. Keys that are in use now stay.`,
       `If ${member.name} enrols another key or browser before it is approved, propose it anew: an approval puts the keys back as they are now.`,
