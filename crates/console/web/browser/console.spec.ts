@@ -48,7 +48,7 @@ test("an operator orders with a passkey and watches the run to its end", async (
   await people.operator.sign();
   await expect(page).toHaveURL(/\/runs\/[0-9a-f]{64}/);
   await expect(page.locator("canvas").first()).toBeVisible();
-  await expect(page.getByRole("heading", { name: "Finished" })).toBeVisible({ timeout: 60_000 });
+  await expect(page.getByRole("heading", { name: "Finished", exact: true })).toBeVisible({ timeout: 60_000 });
   expect((await robot("motions"))["starts"]).toBe(before + 1);
   // What stands on the ledger is the passkey's, over the text that was shown.
   const { leaf } = cli("auditor", "ledger", "show", orderOf("flange-2")) as { leaf: { entry: { signature: object; statement: unknown } } };
@@ -65,7 +65,7 @@ test("an operator stops a run, and it says so", async ({ people }) => {
   await page.getByRole("button", { name: "Sign and launch…" }).click();
   await people.operator.sign();
   await page.getByRole("button", { name: /stop the run/i }).click();
-  await expect(page.getByRole("heading", { name: "Stopped" })).toBeVisible({ timeout: 60_000 });
+  await expect(page.getByRole("heading", { name: "Stopped", exact: true })).toBeVisible({ timeout: 60_000 });
   const run = cli("auditor", "run", "show", orderOf("flange-stopped")) as { ended: { reason: string } };
   expect(run.ended.reason).toContain("operator");
 });

@@ -4,7 +4,7 @@ import { addresses, screens } from "./screens";
 import { expect, test } from "./people";
 
 test("axe finds nothing serious on any page, in light and dark", async ({ people }) => {
-  test.setTimeout(300_000);
+  test.setTimeout(600_000);
   const { page } = people.officer1;
   for (const { name, path } of addresses()) {
     await people.officer1.visit(path);
@@ -20,7 +20,7 @@ test("axe finds nothing serious on any page, in light and dark", async ({ people
 });
 
 test("every page fits a desk, a tablet and a phone", async ({ people }) => {
-  test.setTimeout(300_000);
+  test.setTimeout(600_000);
   const { page } = people.officer1;
   for (const { name, path } of addresses()) {
     await people.officer1.visit(path);
@@ -34,7 +34,7 @@ test("every page fits a desk, a tablet and a phone", async ({ people }) => {
 });
 
 test("no page reports an error or a blocked resource", async ({ people }) => {
-  test.setTimeout(300_000);
+  test.setTimeout(600_000);
   const { page } = people.officer1;
   const told: string[] = [];
   page.on("console", (message) => { if (message.type() === "error") told.push(`${page.url()}: ${message.text()}`); });

@@ -18,7 +18,7 @@ test("the run page stays within memory over many runs", async ({ people }) => {
   for (let run = 0; run < RUNS; run += 1) {
     const { id } = cli("operator", "order", "sign", "--cell", "cell-1", "--program", "scan", "--part", `soak-${run}`, "--yes") as { id: string };
     await page.evaluate((path) => { history.pushState(null, "", path); dispatchEvent(new PopStateEvent("popstate")); }, `/runs/${id}`);
-    await expect(page.getByRole("heading", { name: "Finished" })).toBeVisible({ timeout: 60_000 });
+    await expect(page.getByRole("heading", { name: "Finished", exact: true })).toBeVisible({ timeout: 60_000 });
     seen.push(await heap());
   }
   const [warm, last] = [seen[Math.min(2, seen.length - 1)], seen.at(-1)];
