@@ -10,7 +10,7 @@
 use base::{Bytes, Digest, Id, Millis, Refusal, sha256};
 use gate::ReadPermit;
 use plant::{
-    GrantState, Plant, RecordingState,
+    GrantState, MemberState, Plant, RecordingState,
     body::{Body, Genesis, Grant, Member, Recording},
 };
 use policy::Role;
@@ -19,6 +19,7 @@ use proof::{
     keys::{PublicKey, SecretKey, Signer},
 };
 use std::{
+    collections::BTreeMap,
     io::Write,
     path::PathBuf,
     process::{Command, Stdio},
@@ -99,6 +100,16 @@ impl PlantGate {
     /// A gate at which `processor` may read `budget` bytes of a recording.
     pub fn granting(root: &str, processor: &str, budget: u64) -> Arc<Self> {
         let mut plant = plant();
+        let reader = Member {
+            id: id(processor),
+            keys: vec![PublicKey::of(&SecretKey::from_seed(&[3; 32]).unwrap())],
+            name: processor.into(),
+            roles: [Role::Processor].into(),
+            seal: Some(Bytes(vec![9; 32])),
+        };
+        let reader =
+            MemberState { member: reader, revoked: BTreeMap::new(), accepted: BTreeMap::new() };
+        plant.members.insert(id(processor), reader);
         let recording = Recording {
             bytes: 0,
             commitment: Digest([0; 32]),
