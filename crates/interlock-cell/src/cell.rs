@@ -357,7 +357,7 @@ pub async fn connect(config: &CellConfig) -> anyhow::Result<Arc<UrDriver>> {
         found.next().with_context(none)
     };
     let (dashboard, rtde) = (address(robot.dashboard).await?, address(robot.rtde).await?);
-    let config = UrConfig { dashboard, rtde, patience: PATIENCE };
+    let config = UrConfig { dashboard, rtde, from: robot.from, patience: PATIENCE };
     Ok(Arc::new(UrDriver::connect(config, Arc::new(host_ns))))
 }
 

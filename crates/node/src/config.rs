@@ -17,7 +17,7 @@ use proof::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -147,6 +147,10 @@ pub struct RobotConfig {
     pub name: Id,
     /// The controller's address.
     pub host: String,
+    /// The cell's own address towards the controller, which is the only one that
+    /// the controller should admit. Absent: the system chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<IpAddr>,
     /// Dashboard port; default 29999.
     #[serde(default = "default_dashboard")]
     pub dashboard: u16,

@@ -39,7 +39,7 @@ cargo xtask COMMAND
   eval identity|inspect DIR [--json] [--out DIR]
                           figures of the analyses on labelled photographs
   bench [--quick]         measure; writes target/bench/report.json
-  drill [--json]          start a plant and attack it
+  drill [--json --docs]   start a plant and attack it, twice
   chaos [--kills N] [--seed N] [--json] [--docs]
                           kill, freeze and cut off the machines of a working plant
   deps [--bless]          compare each core crate's dependencies with its list

@@ -19,6 +19,9 @@ pub fn build(profile: &str) -> Result<PathBuf> {
     Ok(target().join(if profile == "dev" { "debug" } else { profile }))
 }
 
+/// The cell's address towards its controller, which admits no other.
+const GATEWAY: &str = "127.0.0.2";
+
 /// A running plant.
 pub struct Plant {
     bin: PathBuf,
@@ -49,6 +52,7 @@ impl Plant {
         for (name, value) in [("--dashboard", dashboard), ("--rtde", rtde), ("--port", base)] {
             arguments.extend([name.to_owned(), value.to_string()]);
         }
+        arguments.extend(["--robot-from".to_owned(), GATEWAY.to_owned()]);
         arguments.extend(extra.iter().cloned());
         plant.call(&arguments)?;
         plant.up()?;
@@ -163,6 +167,8 @@ fn start_robot(bin: &Path, out: &Path) -> Result<(Child, Value)> {
             "0",
             "--install-scan",
             "--json-ready",
+            "--admit",
+            GATEWAY,
         ])
         .arg("--programs")
         .arg(out.join("robot-programs"))

@@ -101,7 +101,7 @@ fn end_to_end(bin: &Path) -> Result<()> {
         bail!("the second scan of the same part says {}", again["verdicts"]);
     }
     let motions = motions(&plant)?;
-    drill::against(&plant)?;
+    drill::against(&mut plant)?;
     if self::motions(&plant)? != motions {
         bail!("the robot moved during the attacks");
     }

@@ -268,6 +268,7 @@ fn blueprint(site: SocketAddr, listen: SocketAddr, robot: &ursim::Handle) -> Blu
         robot: RobotConfig {
             name: id("ur3e-1"),
             host: "127.0.0.1".into(),
+            from: None,
             dashboard: robot.dashboard().port(),
             rtde: robot.rtde().port(),
         },

@@ -54,6 +54,9 @@ pub struct Args {
     /// The robot's RTDE port.
     #[arg(long, default_value_t = 30_004)]
     rtde: u16,
+    /// The cell's own address towards the controller, for one that admits no other.
+    #[arg(long, value_name = "ADDRESS")]
+    robot_from: Option<IpAddr>,
     /// A folder of photographs as the camera; rendered parts when absent.
     #[arg(long)]
     images: Option<PathBuf>,
@@ -150,6 +153,7 @@ pub fn run(context: &Context, args: Args) -> Result<(), Failure> {
             robot: RobotConfig {
                 name: "robot-1".parse()?,
                 host: args.robot.clone(),
+                from: args.robot_from,
                 dashboard: args.dashboard,
                 rtde: args.rtde,
             },

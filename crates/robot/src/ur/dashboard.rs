@@ -9,8 +9,13 @@
 //! Each use opens its own connection and closes it: the server takes several, a
 //! stop never waits behind another question, and a dead connection cannot be met.
 
+use super::UrConfig;
 use crate::launch::ProgramFile;
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -86,12 +91,17 @@ pub struct Dashboard {
 }
 
 impl Dashboard {
-    /// Connects and reads the greeting. `patience` bounds this and each answer.
+    /// Connects, from the address `from` when there is one, and reads the greeting.
+    /// `patience` bounds this and each answer.
     ///
     /// # Errors
     /// The server cannot be reached, or greets as something else.
-    pub async fn open(peer: SocketAddr, patience: Duration) -> Result<Self, DashboardError> {
-        let connected = timeout(patience, TcpStream::connect(peer)).await;
+    pub async fn open(
+        peer: SocketAddr,
+        from: Option<IpAddr>,
+        patience: Duration,
+    ) -> Result<Self, DashboardError> {
+        let connected = timeout(patience, super::dial(peer, from)).await;
         let stream = connected
             .map_err(|_| DashboardError::Timeout(peer, patience))?
             .map_err(|e| DashboardError::Io(peer, e))?;
@@ -152,8 +162,9 @@ impl Dashboard {
 ///
 /// # Errors
 /// The server did not answer, or says that a program still runs.
-pub async fn stop(peer: SocketAddr, patience: Duration) -> Result<(), DashboardError> {
-    let mut dashboard = Dashboard::open(peer, patience).await?;
+pub async fn stop(config: &UrConfig, patience: Duration) -> Result<(), DashboardError> {
+    let peer = config.dashboard;
+    let mut dashboard = Dashboard::open(peer, config.from, patience).await?;
     let answer = dashboard.ask(Command::Stop).await?;
     if answer == "Stopped" {
         return Ok(());

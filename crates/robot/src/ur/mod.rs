@@ -43,6 +43,7 @@ use crate::{
 use async_trait::async_trait;
 use gate::VerifiedOrder;
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     sync::{
         Arc,
@@ -51,7 +52,10 @@ use std::{
     time::Duration,
 };
 use stream::Stream;
-use tokio::task::JoinHandle;
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    task::JoinHandle,
+};
 
 /// Nanoseconds on the host's clock.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -63,6 +67,8 @@ pub struct UrConfig {
     pub dashboard: SocketAddr,
     /// The RTDE server, by default port 30004.
     pub rtde: SocketAddr,
+    /// The address to connect from; none leaves it to the system.
+    pub from: Option<IpAddr>,
     /// How long a Dashboard answer may take; loading a program takes seconds on a
     /// real controller.
     pub patience: Duration,
@@ -74,9 +80,19 @@ impl UrConfig {
         Self {
             dashboard: SocketAddr::new(controller, 29999),
             rtde: SocketAddr::new(controller, 30004),
+            from: None,
             patience: Duration::from_secs(10),
         }
     }
+}
+
+/// Connects to a port of a controller, from a certain address when there is one.
+async fn dial(peer: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = if peer.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if let Some(from) = from {
+        socket.bind(SocketAddr::new(from, 0))?;
+    }
+    socket.connect(peer).await
 }
 
 /// The driver of one Universal Robots controller. It keeps its connection up
@@ -92,7 +108,7 @@ impl UrDriver {
     /// Starts connecting, inside a Tokio runtime. `clock` stamps each sample.
     pub fn connect(config: UrConfig, clock: Clock) -> Self {
         let stream = Stream::new();
-        let session = tokio::spawn(stream.clone().run(config.rtde, clock));
+        let session = tokio::spawn(stream.clone().run(config.rtde, config.from, clock));
         Self { config, stream, active: Arc::default(), session }
     }
 
@@ -149,7 +165,7 @@ impl Driver for UrDriver {
     }
 
     async fn stop(&self) -> Result<(), StopError> {
-        dashboard::stop(self.config.dashboard, self.config.patience)
+        dashboard::stop(&self.config, self.config.patience)
             .await
             .map_err(|e| StopError(e.to_string()))
     }

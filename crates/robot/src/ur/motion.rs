@@ -128,7 +128,7 @@ impl Follower {
     async fn stop(&self) {
         for _ in 0..STOP_ATTEMPTS {
             let patience = self.config.patience.min(STOP_PATIENCE);
-            match dashboard::stop(self.config.dashboard, patience).await {
+            match dashboard::stop(&self.config, patience).await {
                 Ok(()) => return,
                 Err(error) => tracing::error!(%error, "stop after a run"),
             }

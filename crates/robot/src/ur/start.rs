@@ -34,7 +34,8 @@ pub(super) async fn start(
     if series == Series::PolyScopeX {
         return Err(NotReady::NoDashboard.into());
     }
-    let mut dashboard = Dashboard::open(config.dashboard, config.patience).await.map_err(failed)?;
+    let mut dashboard =
+        Dashboard::open(config.dashboard, config.from, config.patience).await.map_err(failed)?;
     if series == Series::ESeries {
         remote(&mut dashboard).await?;
     }
@@ -45,7 +46,7 @@ pub(super) async fn start(
     ready(&sample)?;
     let samples = Samples(stream.samples.subscribe());
     if let Err(error) = play(&mut dashboard).await {
-        if let Err(error) = dashboard::stop(config.dashboard, config.patience).await {
+        if let Err(error) = dashboard::stop(config, config.patience).await {
             tracing::error!(%error, "stop after a failed start");
         }
         return Err(error);

@@ -17,7 +17,11 @@ use crate::{
     sample::Sample,
 };
 use bytes::BytesMut;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -52,10 +56,10 @@ impl Stream {
     }
 
     /// Keeps a session up for as long as the future is polled.
-    pub(crate) async fn run(self, peer: SocketAddr, clock: Clock) {
+    pub(crate) async fn run(self, peer: SocketAddr, from: Option<IpAddr>, clock: Clock) {
         let mut pause = FIRST_PAUSE;
         for session in 1.. {
-            let why = match self.session(peer, &clock, session).await {
+            let why = match self.session(peer, from, &clock, session).await {
                 Ok(never) => match never {},
                 Err(why) => why,
             };
@@ -73,10 +77,11 @@ impl Stream {
     async fn session(
         &self,
         peer: SocketAddr,
+        from: Option<IpAddr>,
         clock: &Clock,
         session: u32,
     ) -> Result<std::convert::Infallible, String> {
-        let connected = timeout(SILENCE, TcpStream::connect(peer)).await;
+        let connected = timeout(SILENCE, super::dial(peer, from)).await;
         let socket = connected
             .map_err(|_| format!("no connection to {peer} within {SILENCE:?}"))?
             .map_err(|e| format!("no connection to {peer}: {e}"))?;

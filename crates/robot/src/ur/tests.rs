@@ -43,7 +43,8 @@ async fn cell() -> Cell {
 
 fn connect(robot: &Handle) -> UrDriver {
     let patience = Duration::from_secs(5);
-    let config = UrConfig { dashboard: robot.dashboard(), rtde: robot.rtde(), patience };
+    let config =
+        UrConfig { dashboard: robot.dashboard(), rtde: robot.rtde(), from: None, patience };
     UrDriver::connect(config, clock())
 }
 

@@ -35,6 +35,9 @@ struct Arguments {
     /// A part as a ball: x,y,z and radius in metres, in the base frame.
     #[arg(long, value_delimiter = ',', num_args = 4)]
     part: Option<Vec<f64>>,
+    /// The only address that Dashboard and RTDE serve; all when absent.
+    #[arg(long)]
+    admit: Option<IpAddr>,
     /// Print one JSON line with the ports when ready, instead of words.
     #[arg(long)]
     json_ready: bool,
@@ -65,6 +68,7 @@ fn main() -> io::Result<()> {
             Series::Cb3 => ursim::Series::Cb3,
         },
         seed: arguments.seed,
+        admit: arguments.admit,
         part,
         ..Config::new(arguments.programs)
     })?;

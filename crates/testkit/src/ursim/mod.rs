@@ -92,6 +92,9 @@ pub struct Config {
     pub seed: u64,
     /// What the tool can run into.
     pub part: Option<Part>,
+    /// The only address that Dashboard and RTDE serve, as a controller whose inbound
+    /// access is restricted; none serves all.
+    pub admit: Option<IpAddr>,
     /// How long a program waits at a viewpoint.
     pub capture_timeout: Duration,
 }
@@ -109,6 +112,7 @@ impl Config {
             programs: programs.into(),
             seed: 1,
             part: None,
+            admit: None,
             capture_timeout: Duration::from_secs(10),
         }
     }
@@ -281,7 +285,9 @@ fn listen(
                 return;
             }
             let Ok(socket) = socket else { continue };
-            if droppable && shared.holds(&shared.offline_until) {
+            if droppable
+                && (shared.holds(&shared.offline_until) || !admits(&shared.config, &socket))
+            {
                 continue;
             }
             let id = shared.connections.fetch_add(1, Ordering::SeqCst);
@@ -295,6 +301,11 @@ fn listen(
             });
         }
     })
+}
+
+/// Whether the controller serves the address that a connection comes from.
+fn admits(config: &Config, socket: &TcpStream) -> bool {
+    config.admit.is_none_or(|only| socket.peer_addr().is_ok_and(|peer| peer.ip() == only))
 }
 
 /// Answers each line of a connection with a line.
