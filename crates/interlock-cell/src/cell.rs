@@ -317,7 +317,10 @@ pub async fn work(cell: Arc<Cell>) -> anyhow::Result<()> {
         // A stop from now on is a stop of what is decided next.
         cell.halt.send_replace(None);
         match cell.look(|view, local| decide::next(view, local, now())) {
-            Next::Start(order) => run::carry_out(&cell, order).await?,
+            Next::Start(order) => {
+                tracing::info!(order = %order.order(), "an order is permitted");
+                run::carry_out(&cell, order).await?;
+            }
             Next::Refuse(order, refusal) => cell.refuse(order, refusal)?,
             Next::Idle => {
                 tokio::select! {

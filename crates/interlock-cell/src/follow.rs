@@ -6,6 +6,10 @@
 //! good: a person at the cell says when it may be trusted again
 //! (`interlock-cell trust --reset`). A site that is silent or slow is only that.
 //!
+//! The site is asked to answer when it has another checkpoint, so that nothing here
+//! waits for a clock. It may answer at once, late or never: then the log is looked at
+//! at a slow pace, as any other.
+//!
 //! The cell also cosigns what it has seen (C2SP tlog-cosignature) and leaves the
 //! cosignature with the site, for whoever audits the log.
 
@@ -16,8 +20,9 @@ use crate::{
 };
 use anyhow::Context;
 use async_trait::async_trait;
+use base::Millis;
 use ledger::{
-    FollowError, Follower, FollowerState, LogSource, SourceError,
+    FollowError, Follower, FollowerState, LogSource, Pair, RealFs, SourceError,
     layout::{FULL, MAX_LEAF_BYTES, Tile},
 };
 use node::{Client, now};
@@ -27,27 +32,44 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
+use tokio::sync::watch;
 
 /// The most bytes of a bundle: 256 leaves with their lengths.
 const MAX_BUNDLE: usize = FULL as usize * (MAX_LEAF_BYTES + 2);
 /// The most bytes of entries taken in one step.
 const MOST_BYTES: usize = 1 << 30;
-/// How often an idle log is looked at.
-const IDLE: Duration = Duration::from_millis(200);
-/// How soon a log that has just grown is looked at again.
-const BUSY: Duration = Duration::from_millis(40);
+/// How long the site may keep an answer until it has another checkpoint.
+const WAIT: Duration = Duration::from_secs(10);
+/// How much longer it may take before it is asked without waiting.
+const LATE: Duration = Duration::from_secs(5);
+/// How soon a log that had nothing new is looked at again, should the site not wait.
+const PACE: Duration = Duration::from_millis(200);
+/// How long a checkpoint is acted upon before it is cosigned: the robot comes first.
+const COSIGN: Duration = Duration::from_millis(500);
 /// How long to wait after an error.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// The site's log over HTTP.
-struct SiteLog(Client);
+struct SiteLog {
+    client: Client,
+    /// Size and witnessed time of the checkpoint at hand: another one is waited for.
+    /// None to take what there is.
+    have: Option<(u64, Millis)>,
+}
 
 #[async_trait]
 impl LogSource for SiteLog {
     async fn checkpoint(&self) -> Result<Vec<u8>, SourceError> {
-        self.read("/checkpoint", MAX_NOTE_BYTES).await
+        let Some((size, time)) = self.have else {
+            return self.read("/checkpoint", MAX_NOTE_BYTES).await;
+        };
+        let wait = WAIT.as_millis();
+        let path = format!("/checkpoint?size={size}&time={}&wait_ms={wait}", time.0);
+        let answer = tokio::time::timeout(WAIT + LATE, self.read(&path, MAX_NOTE_BYTES));
+        let late = |_| SourceError("the site keeps a checkpoint back".to_owned());
+        answer.await.map_err(late)?
     }
 
     async fn entries(&self, index: u64, width: u64) -> Result<Vec<u8>, SourceError> {
@@ -58,7 +80,7 @@ impl LogSource for SiteLog {
 
 impl SiteLog {
     async fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, SourceError> {
-        self.0.bytes(path, limit).await.map_err(|e| SourceError(e.to_string()))
+        self.client.bytes(path, limit).await.map_err(|e| SourceError(e.to_string()))
     }
 }
 
@@ -77,13 +99,11 @@ pub fn distrust(dir: &Path) -> io::Result<Option<String>> {
 }
 
 /// The newest checkpoint seen, from an earlier run of this program.
-fn seen(dir: &Path) -> anyhow::Result<Option<Seen>> {
-    let path = seen_path(dir);
-    let text = absent_is_none(fs::read(&path))?;
-    let parse = |bytes: Vec<u8>| {
-        serde_json::from_slice(&bytes).with_context(|| format!("`{}`", path.display()))
+fn seen(kept: &Pair, dir: &Path) -> anyhow::Result<Option<Seen>> {
+    let parse = |bytes: &[u8]| {
+        serde_json::from_slice(bytes).with_context(|| format!("`{}`", seen_path(dir).display()))
     };
-    text.map(parse).transpose()
+    kept.value().map(parse).transpose()
 }
 
 fn absent_is_none<T>(read: io::Result<T>) -> io::Result<Option<T>> {
@@ -98,7 +118,8 @@ fn absent_is_none<T>(read: io::Result<T>) -> io::Result<Option<T>> {
 /// latter. A person decides this, at the cell, while it does not run.
 pub fn reset(dir: &Path) -> anyhow::Result<Option<String>> {
     let why = distrust(dir)?;
-    files::remove(&seen_path(dir))?;
+    let seen = seen_path(dir);
+    Pair::files(&seen).iter().chain([&seen]).try_for_each(|file| files::remove(file))?;
     files::remove(&distrust_path(dir))?;
     Ok(why)
 }
@@ -115,14 +136,19 @@ fn lies(error: &FollowError) -> bool {
 /// What was seen cannot be written down, or read from an earlier run.
 pub async fn follow(cell: Arc<Cell>) -> anyhow::Result<()> {
     let mut closing = cell.closing.subscribe();
+    let kept = Pair::open(Arc::new(RealFs), &seen_path(cell.dir()))?;
+    let (newest, told) = watch::channel(None);
+    tokio::spawn(cosigned(cell.clone(), told));
     let mut log = Log {
-        source: SiteLog(cell.client.clone()),
+        source: SiteLog { client: cell.client.clone(), have: None },
         follower: Follower::new(
             cell.node.anchors.log.clone(),
             FollowerState::default(),
             MOST_BYTES,
         ),
-        seen: seen(cell.dir())?,
+        seen: seen(&kept, cell.dir())?,
+        kept,
+        newest,
         trouble: None,
     };
     while cell.distrust().is_none() {
@@ -142,13 +168,25 @@ struct Log {
     source: SiteLog,
     follower: Follower,
     seen: Option<Seen>,
+    /// What was seen, on the disk.
+    kept: Pair,
+    /// The newest checkpoint that was acted upon, to be cosigned.
+    newest: watch::Sender<Option<WitnessedCheckpoint>>,
     trouble: Option<String>,
+}
+
+/// What tells a checkpoint from another.
+fn mark(checkpoint: &WitnessedCheckpoint) -> (u64, Millis) {
+    (checkpoint.size(), checkpoint.witnessed_at())
 }
 
 impl Log {
     /// One look at the log; returns when to look again.
     async fn step(&mut self, cell: &Arc<Cell>) -> anyhow::Result<Duration> {
-        let first = self.follower.latest().is_none();
+        let asked = Instant::now();
+        let had = self.follower.latest().map(mark);
+        // After trouble what there is will do.
+        self.source.have = had.filter(|_| self.trouble.is_none());
         let leaves = match self.follower.poll(&self.source).await {
             Ok(leaves) => leaves,
             Err(error) => return Ok(self.failed(cell, &error)),
@@ -157,19 +195,19 @@ impl Log {
             tracing::info!("the ledger is followed again");
         }
         let newest = self.follower.latest().cloned();
-        if first
+        if had.is_none()
             && let Some(seen) = &self.seen
             && let Err(why) = seen.begins(&leaves)
         {
             // The fold is not begun, and `fold` records why.
             let _ = cell.fold(|_| Err(why));
-            return Ok(IDLE);
+            return Ok(PACE);
         }
         let grown = !leaves.is_empty();
         if let Some(newest) = newest.as_ref().filter(|_| grown) {
             let now_seen = Seen::of(newest);
             let bytes = serde_json::to_vec(&now_seen)?;
-            tokio::task::block_in_place(|| files::replace(&seen_path(cell.dir()), &bytes))?;
+            tokio::task::block_in_place(|| self.kept.write(&bytes))?;
             self.seen = Some(now_seen);
         }
         let (genesis, id) = (&cell.node.anchors.genesis, &cell.id);
@@ -177,9 +215,11 @@ impl Log {
         let folded = tokio::task::block_in_place(|| cell.fold(take));
         if let (Ok(()), true, Some(newest)) = (folded, grown, newest) {
             tracing::debug!(size = newest.size(), "the ledger has grown");
-            tokio::spawn(cosigned(cell.clone(), newest));
+            self.newest.send_replace(Some(newest));
         }
-        Ok(if grown { BUSY } else { IDLE })
+        // What is newer was signed by witnesses: a site cannot make it up to keep us busy.
+        let news = self.follower.latest().map(mark) != had;
+        Ok(if news { Duration::ZERO } else { PACE.saturating_sub(asked.elapsed()) })
     }
 
     fn failed(&mut self, cell: &Cell, error: &FollowError) -> Duration {
@@ -195,8 +235,19 @@ impl Log {
     }
 }
 
-/// Leaves this cell's cosignature with the site.
-async fn cosigned(cell: Arc<Cell>, newest: WitnessedCheckpoint) {
+/// Leaves this cell's cosignature of the newest checkpoint with the site, a while after
+/// it was acted upon.
+async fn cosigned(cell: Arc<Cell>, mut told: watch::Receiver<Option<WitnessedCheckpoint>>) {
+    while told.changed().await.is_ok() {
+        tokio::time::sleep(COSIGN).await;
+        let newest = told.borrow_and_update().clone();
+        if let Some(newest) = newest {
+            cosign_with_site(&cell, &newest).await;
+        }
+    }
+}
+
+async fn cosign_with_site(cell: &Cell, newest: &WitnessedCheckpoint) {
     let time = now().0 / 1000;
     let line = cosign(cell.id.as_str(), &*cell.node.signer, newest.checkpoint(), time);
     let Ok(line) = line else { return };

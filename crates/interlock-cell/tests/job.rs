@@ -24,7 +24,12 @@ use testkit::ursim::Command;
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_moves_the_robot_once_and_its_recordings_verify() {
     let mut plant = Plant::start().await;
+    plant.site.inside().waits = true;
     plant.run_cell();
+    let size = plant.site.entries().len();
+    plant
+        .until("the cell waits for the next entry", |p| p.site.inside().awaited.contains(&size))
+        .await;
     let order = plant.order("part-1", 3);
     let ended = plant.ended(&order, Outcome::Finished, 2).await;
     assert_eq!((ended.viewpoints, ended.lost), (3, 0));

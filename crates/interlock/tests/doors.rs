@@ -19,6 +19,38 @@ fn hold(reason: &str) -> Body {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_checkpoint_hears_of_the_next_and_no_stranger_waits() {
+    let plant = Plant::start(&[]).await;
+    let (node, auditor) = plant.machine("auditor");
+    let verified = |note: Vec<u8>| node.anchors.log.verify_checkpoint(&note).unwrap();
+    let most = proof::log::MAX_NOTE_BYTES;
+    let first = verified(auditor.bytes("/checkpoint", most).await.unwrap());
+    let path = |c: &proof::log::WitnessedCheckpoint, wait: u64| {
+        format!("/checkpoint?size={}&time={}&wait_ms={wait}", c.size(), c.witnessed_at().0)
+    };
+    let mut have = first.clone();
+    let grown = async {
+        while have.size() == first.size() {
+            // A site that did not wait would answer with what we have.
+            let next = verified(auditor.bytes(&path(&have, 20_000), most).await.unwrap());
+            let mark = |c: &proof::log::WitnessedCheckpoint| (c.size(), c.witnessed_at());
+            assert!(mark(&next) > mark(&have), "{:?} after {:?}", mark(&next), mark(&have));
+            have = next;
+        }
+    };
+    let stated = plant.state_by_file("operator", &hold("a visitor"));
+    let (_, stated) = tokio::join!(grown, stated);
+    assert!(have.size() > stated.index);
+    // The size counts as well as the time: who has something else is told at once.
+    let told = verified(auditor.bytes(&path(&first, 20_000), most).await.unwrap());
+    assert!(told.size() >= have.size());
+    let now = auditor.bytes(&path(&have, 0), most).await.unwrap();
+    assert!(verified(now).size() >= have.size());
+    let stranger = plant.machine("analyst").1;
+    assert!(stranger.bytes(&path(&have, 20_000), most).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stranger_sends_little() {
     let plant = Plant::start(&[]).await;
     let large = format!("{{\"body\":[{}[]]}}", "[],".repeat(100_000));

@@ -5,19 +5,19 @@
 //! log in the folder, and prints one line of JSON.
 #![allow(clippy::print_stdout)]
 
-use base::{Bytes, Digest, Id, Millis, Refusal, Rule, sha256};
-use ledger::{Admission, Admitted, Limits, RealFs, Sequencer, Store};
+use base::{Bytes, Id, Millis, Refusal, Rule, sha256};
+use ledger::{Admission, Admitted, Limits, RealFs, Request, Sequencer, Store};
 use plant::{Body, Plant, body::*};
 use policy::Role;
 use proof::{
-    entry::{Entry, Leaf, Statement, VERSION},
+    entry::{Entry, Leaf, Statement, VERSION, VerifiedEntry},
     keys::{PublicKey, SecretKey},
     log::{KeyKind, LogSigner, VKey},
 };
 use std::{
     error::Error,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -115,8 +115,28 @@ fn order(number: u64) -> Fallible<Vec<u8>> {
     Ok(sign("ada", &body, number)?.bytes()?)
 }
 
-/// The plant's fold: signature, roles, policy, uniqueness.
-struct Fold(Plant);
+/// The plant's fold: roles, policy, uniqueness, and that the key still counts.
+struct Fold(Arc<RwLock<Plant>>);
+
+/// An entry whose signature was verified.
+struct Verified(VerifiedEntry);
+
+impl Request for Verified {
+    fn bytes(&self) -> usize {
+        self.0.bytes().len()
+    }
+}
+
+fn read(plant: &RwLock<Plant>) -> RwLockReadGuard<'_, Plant> {
+    plant.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Parses and verifies what a sender sent, as the site does before the queue.
+fn verified(plant: &RwLock<Plant>, bytes: &[u8]) -> Result<Verified, Refusal> {
+    let entry = Entry::parse(bytes).map_err(unreadable)?;
+    let key = read(plant).key_of(&entry.statement)?.clone();
+    plant::verify_under(entry, &key).map(Verified)
+}
 
 fn unreadable(reason: impl ToString) -> Refusal {
     Refusal {
@@ -129,20 +149,28 @@ fn unreadable(reason: impl ToString) -> Refusal {
 }
 
 impl Admission for Fold {
-    fn admit(&mut self, _: u64, logged_at: Millis, bytes: &[u8]) -> Result<Admitted, Refusal> {
-        let entry = Entry::parse(bytes).map_err(unreadable)?;
-        let id: Digest = entry.id().map_err(unreadable)?;
-        if let Some((index, logged_at)) = self.0.logged(&id) {
-            return Ok(Admitted::Known { index, logged_at });
-        }
-        let admitted = self.0.admit(self.0.verify(entry)?, logged_at)?;
-        let leaf = admitted.leaf().bytes().map_err(unreadable)?;
-        self.0.apply(admitted);
+    type Request = Verified;
+
+    fn admit(
+        &mut self,
+        _: u64,
+        logged_at: Millis,
+        Verified(entry): Verified,
+    ) -> Result<Admitted, Refusal> {
+        let admitted = {
+            let plant = read(&self.0);
+            if let Some((index, logged_at)) = plant.logged(&entry.id()) {
+                return Ok(Admitted::Known { index, logged_at });
+            }
+            plant.admit(entry, logged_at)?
+        };
+        let leaf = admitted.leaf().map_err(unreadable)?;
+        self.0.write().unwrap_or_else(PoisonError::into_inner).apply(admitted);
         Ok(Admitted::New { leaf })
     }
 
     fn last_logged_at(&self) -> Millis {
-        self.0.logged_at
+        read(&self.0).logged_at
     }
 }
 
@@ -168,7 +196,9 @@ async fn main() -> Fallible<()> {
 
     let entries = (0..count).map(|n| order(100 + n)).collect::<Fallible<Vec<_>>>()?;
     let length = entries.first().map_or(0, Vec::len);
-    let log = Sequencer::start(store, Box::new(Fold(plant)), Arc::new(now), Limits::default());
+    let plant = Arc::new(RwLock::new(plant));
+    let fold = Box::new(Fold(plant.clone()));
+    let log = Sequencer::start(store, fold, Arc::new(now), Limits::default());
     let mut shares: Vec<Vec<Vec<u8>>> = vec![Vec::new(); TASKS];
     for (share, entry) in (0..TASKS).cycle().zip(entries) {
         if let Some(share) = shares.get_mut(share) {
@@ -179,10 +209,10 @@ async fn main() -> Fallible<()> {
     let tasks: Vec<_> = shares
         .into_iter()
         .map(|share| {
-            let log = log.clone();
+            let (log, plant) = (log.clone(), plant.clone());
             tokio::spawn(async move {
                 for entry in share {
-                    log.append(entry).await?;
+                    log.append(verified(&plant, &entry)?).await?;
                 }
                 Ok::<_, ledger::AppendError>(())
             })

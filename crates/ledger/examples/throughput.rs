@@ -14,8 +14,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 struct Everything;
 
 impl Admission for Everything {
-    fn admit(&mut self, _: u64, _: Millis, entry: &[u8]) -> Result<Admitted, Refusal> {
-        Ok(Admitted::New { leaf: entry.to_vec() })
+    type Request = Vec<u8>;
+
+    fn admit(&mut self, _: u64, _: Millis, entry: Vec<u8>) -> Result<Admitted, Refusal> {
+        Ok(Admitted::New { leaf: entry })
     }
     fn last_logged_at(&self) -> Millis {
         Millis(0)

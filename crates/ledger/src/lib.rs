@@ -22,6 +22,7 @@ mod edge;
 pub mod follower;
 pub mod fs;
 pub mod layout;
+pub mod pair;
 pub mod publish;
 pub mod reader;
 pub mod sequencer;
@@ -34,9 +35,12 @@ pub mod witness;
 pub use check::{Checked, Finding, check};
 pub use follower::{FollowError, Follower, FollowerState, LogSource, NewLeaf, SourceError};
 pub use fs::{Fs, RealFs};
+pub use pair::Pair;
 pub use publish::{CosignClient, CosignError, Publisher, Timing, Witness};
 pub use reader::{ReadError, Reader};
-pub use sequencer::{Admission, Admitted, AppendError, Appended, Clock, Limits, Sequencer};
+pub use sequencer::{
+    Admission, Admitted, AppendError, Appended, Clock, Limits, Request, Sequencer,
+};
 pub use serve::router;
 pub use store::{CommitError, OpenError, Store};
 pub use witness::{WitnessError, WitnessStore, witness_router};

@@ -8,6 +8,9 @@
 //! append --queue--> admit (fold: roles, policy, uniqueness) --> commit --> answer
 //! ```
 //!
+//! What needs no state, an entry's form and its signature, is checked before the
+//! queue, on any core: [`Admission::Request`] is what came of it.
+//!
 //! Admission advances the plant's state in memory before the disk has the batch. So
 //! when a commit fails the sequencer stops for good: memory may be ahead of the
 //! disk. Everything queued is answered [`AppendError::Stopped`], and reopening the
@@ -23,14 +26,34 @@ use crate::layout::MAX_LEAF_BYTES;
 use crate::reader::Reader;
 use crate::store::Store;
 
+/// What a sender asks to have appended.
+pub trait Request: Send + 'static {
+    /// Its length, in bytes.
+    fn bytes(&self) -> usize;
+}
+
+impl Request for Vec<u8> {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+}
+
 /// What decides whether an entry enters the log. It has been fed every entry of the
 /// log so far when the sequencer starts.
 pub trait Admission: Send {
+    /// An entry, checked as far as that takes no state.
+    type Request: Request;
+
     /// Decides on the entry that would stand at `index`. On [`Admitted::New`] the
     /// state has advanced by it; otherwise it is unchanged. The leaf must not be
     /// longer than [`MAX_LEAF_BYTES`]: refuse an entry whose leaf would be, for a
     /// longer leaf stops the sequencer.
-    fn admit(&mut self, index: u64, logged_at: Millis, entry: &[u8]) -> Result<Admitted, Refusal>;
+    fn admit(
+        &mut self,
+        index: u64,
+        logged_at: Millis,
+        entry: Self::Request,
+    ) -> Result<Admitted, Refusal>;
 
     /// When the newest entry of the log was logged; zero when there is none. Later
     /// entries are never logged before it.
@@ -122,16 +145,17 @@ type Answer = Result<Appended, AppendError>;
 /// An answer and where it goes, once the batch is durable.
 type Answered = (oneshot::Sender<Answer>, Answer);
 
-struct Request {
-    entry: Vec<u8>,
-    answer: oneshot::Sender<Answer>,
+/// What stands in the queue.
+enum Queued<R> {
+    Append(R, oneshot::Sender<Answer>),
+    /// Makes the thread look whether it is to stop.
+    Wake,
 }
 
 /// A handle on a running sequencer; clones share it. It stops when the last handle
 /// is gone, or by [`Sequencer::close`].
-#[derive(Clone)]
-pub struct Sequencer {
-    queue: mpsc::Sender<Request>,
+pub struct Sequencer<R: Request = Vec<u8>> {
+    queue: mpsc::Sender<Queued<R>>,
     stop: watch::Sender<bool>,
     committed: watch::Receiver<SignedCheckpoint>,
     reader: Reader,
@@ -140,11 +164,25 @@ pub struct Sequencer {
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
-impl Sequencer {
+impl<R: Request> Clone for Sequencer<R> {
+    fn clone(&self) -> Self {
+        Self {
+            queue: self.queue.clone(),
+            stop: self.stop.clone(),
+            committed: self.committed.clone(),
+            reader: self.reader.clone(),
+            limits: self.limits,
+            stopped: self.stopped.clone(),
+            thread: self.thread.clone(),
+        }
+    }
+}
+
+impl<R: Request> Sequencer<R> {
     /// Starts a sequencer on an open log.
     pub fn start(
         store: Store,
-        admission: Box<dyn Admission>,
+        admission: Box<dyn Admission<Request = R>>,
         clock: Clock,
         limits: Limits,
     ) -> Self {
@@ -167,13 +205,13 @@ impl Sequencer {
 
     /// Appends an entry; returns once it is durable on this machine. An exact
     /// repetition returns where the entry stands already.
-    pub async fn append(&self, entry: Vec<u8>) -> Result<Appended, AppendError> {
-        let (got, most) = (entry.len(), self.limits.entry_bytes);
+    pub async fn append(&self, entry: R) -> Result<Appended, AppendError> {
+        let (got, most) = (entry.bytes(), self.limits.entry_bytes);
         if got > most {
             return Err(AppendError::TooLong { got, most });
         }
         let (answer, answered) = oneshot::channel();
-        if self.queue.send(Request { entry, answer }).await.is_err() {
+        if self.queue.send(Queued::Append(entry, answer)).await.is_err() {
             return Err(self.why_stopped());
         }
         answered.await.unwrap_or_else(|_| Err(self.why_stopped()))
@@ -192,9 +230,7 @@ impl Sequencer {
     /// Commits what is queued, makes all tiles durable and stops, for all handles.
     pub async fn close(&self) {
         self.stop.send_replace(true);
-        // An empty request wakes the thread; it is answered as stopped.
-        let (answer, _) = oneshot::channel();
-        let _ = self.queue.send(Request { entry: Vec::new(), answer }).await;
+        let _ = self.queue.send(Queued::Wake).await;
         let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
         if let Some(thread) = thread {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -208,9 +244,9 @@ impl Sequencer {
 }
 
 /// The thread's side.
-struct Worker {
+struct Worker<R> {
     store: Store,
-    admission: Box<dyn Admission>,
+    admission: Box<dyn Admission<Request = R>>,
     clock: Clock,
     last: Millis,
     publish: watch::Sender<SignedCheckpoint>,
@@ -218,15 +254,12 @@ struct Worker {
     limits: Limits,
 }
 
-impl Worker {
+impl<R: Request> Worker<R> {
     /// Runs until it is told to stop or a commit fails; returns the reason.
-    fn run(mut self, mut requests: mpsc::Receiver<Request>) -> String {
+    fn run(mut self, mut requests: mpsc::Receiver<Queued<R>>) -> String {
         while let Some(first) = requests.blocking_recv() {
             if *self.stopping.borrow() {
                 requests.close();
-                if first.entry.is_empty() {
-                    continue;
-                }
             }
             let (answers, leaves) = self.gather(first, &mut requests);
             if let Err(reason) = self.commit(&leaves) {
@@ -251,15 +284,15 @@ impl Worker {
     /// may be in this batch.
     fn gather(
         &mut self,
-        first: Request,
-        requests: &mut mpsc::Receiver<Request>,
+        first: Queued<R>,
+        requests: &mut mpsc::Receiver<Queued<R>>,
     ) -> (Vec<Answered>, Vec<Vec<u8>>) {
         let (mut answers, mut leaves, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut next = Some(first);
-        while let Some(Request { entry, answer }) = next {
+        while let Some(Queued::Append(entry, answer)) = next {
             let index = self.store.size() + leaves.len() as u64;
             let logged_at = (self.clock)().max(self.last);
-            let result = match self.admission.admit(index, logged_at, &entry) {
+            let result = match self.admission.admit(index, logged_at, entry) {
                 Ok(Admitted::New { leaf }) => {
                     self.last = logged_at;
                     bytes += leaf.len();

@@ -1,6 +1,6 @@
 //! The log over HTTP (C2SP tlog-tiles): `/checkpoint` and `/tile/...`.
 //!
-//! Only names that tlog-tiles defines are served. Tiles never change, so they may
+//! The checkpoint is the newest that was published, from memory. Only names that tlog-tiles defines are served. Tiles never change, so they may
 //! be cached for good; the checkpoint may not.
 
 use axum::Router;
@@ -9,24 +9,29 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use proof::log::WitnessedCheckpoint;
+use tokio::sync::watch;
 
 use crate::layout::Tile;
-use crate::publish::CHECKPOINT;
 use crate::reader::{ReadError, Reader};
 
+/// The checkpoints of a publisher, as they come.
+type Published = watch::Receiver<Option<WitnessedCheckpoint>>;
+
 /// The routes of a log, to be mounted at its prefix.
-pub fn router(reader: Reader) -> Router {
+pub fn router(reader: Reader, published: Published) -> Router {
     Router::new()
         .route("/checkpoint", get(checkpoint))
+        .with_state(published)
         .route("/tile/{*path}", get(tile))
         .with_state(reader)
 }
 
-async fn checkpoint(State(reader): State<Reader>) -> Response {
+async fn checkpoint(State(published): State<Published>) -> Response {
     let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")];
-    match blocking(move || Ok(reader.file(CHECKPOINT)?)).await {
-        Ok(note) => (headers, note).into_response(),
-        Err(status) => status.into_response(),
+    match published.borrow().as_ref() {
+        Some(checkpoint) => (headers, checkpoint.note().to_vec()).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A witness with its disk: what it has cosigned is durable before the cosignature
 //! leaves, and one request is decided at a time.
 //!
-//! Each log has one small file, named by the SHA-256 of its origin. If the folder is
+//! Each log has a small state in two files ([`Pair`]), named by the SHA-256 of its origin. If the folder is
 //! lost the witness must get a new key: an empty one would cosign any history.
 
 use axum::Router;
@@ -12,10 +12,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use base::{Millis, sha256};
 use proof::log::{AddCheckpoint, WitnessCore, WitnessRefusal, WitnessState};
+use std::collections::{BTreeMap, btree_map::Entry};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::fs::{At, FileError, Fs, replace};
+use crate::fs::{At, FileError, Fs};
+use crate::pair::Pair;
 use crate::sequencer::Clock;
 
 /// A witness's key, logs and disk.
@@ -24,8 +26,8 @@ pub struct WitnessStore {
     fs: Arc<dyn Fs>,
     dir: PathBuf,
     clock: Clock,
-    /// Held from reading what was cosigned last until the new state is durable.
-    turn: Mutex<()>,
+    /// What was cosigned last of each log; held until the new state is durable.
+    states: Mutex<BTreeMap<String, Pair>>,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -55,7 +57,7 @@ impl WitnessStore {
         fs.create_dirs(dir).at("create", dir)?;
         let path = dir.join("lock");
         let lock = fs.lock(&path).at("lock", &path)?;
-        Ok(Self { core, fs, dir: dir.to_owned(), clock, turn: Mutex::new(()), _lock: lock })
+        Ok(Self { core, fs, dir: dir.to_owned(), clock, states: Mutex::default(), _lock: lock })
     }
 
     /// The witness's key and logs.
@@ -68,29 +70,43 @@ impl WitnessStore {
     pub fn add_checkpoint(&self, body: &[u8]) -> Result<String, WitnessError> {
         let request = AddCheckpoint::parse(body)?;
         let origin = request.origin()?;
-        // A poisoned lock is fine: the state is read from the disk each time.
-        let _turn = self.turn.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let state = self.state(&origin)?;
+        if !self.core.knows(&origin) {
+            return Err(WitnessRefusal::UnknownLog(origin).into());
+        }
+        // A poisoned lock is fine: a state that was not wholly written is not in it.
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let pair = match states.entry(origin.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Pair::open(self.fs.clone(), &self.path(&origin))?),
+        };
+        let state = self.read(&origin, pair)?;
         let Millis(now) = (self.clock)();
         let cosigned = self.core.decide(&request, &state, now / 1000)?;
         if cosigned.state != state {
-            let path = self.path(&origin);
             let text = serde_json::to_vec(&cosigned.state)
-                .map_err(|error| WitnessError::Damaged(path.clone(), error.to_string()))?;
-            replace(self.fs.as_ref(), &path, &text)?;
+                .map_err(|error| WitnessError::Damaged(self.path(&origin), error.to_string()))?;
+            if let Err(error) = pair.write(&text) {
+                // It is opened again, which finds out what the disk has.
+                states.remove(&origin);
+                return Err(error.into());
+            }
         }
         Ok(cosigned.line)
     }
 
     /// What was cosigned last of a log.
     pub fn state(&self, origin: &str) -> Result<WitnessState, WitnessError> {
-        let path = self.path(origin);
-        match self.fs.read(&path).at("read", &path) {
-            Ok(text) => serde_json::from_slice(&text)
-                .map_err(|error| WitnessError::Damaged(path, error.to_string())),
-            Err(error) if error.is_absent() => Ok(WitnessState::default()),
-            Err(error) => Err(error.into()),
+        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        match states.get(origin) {
+            Some(pair) => self.read(origin, pair),
+            None => self.read(origin, &Pair::open(self.fs.clone(), &self.path(origin))?),
         }
+    }
+
+    fn read(&self, origin: &str, pair: &Pair) -> Result<WitnessState, WitnessError> {
+        let Some(text) = pair.value() else { return Ok(WitnessState::default()) };
+        serde_json::from_slice(text)
+            .map_err(|error| WitnessError::Damaged(self.path(origin), error.to_string()))
     }
 
     fn path(&self, origin: &str) -> PathBuf {

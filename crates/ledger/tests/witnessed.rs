@@ -303,7 +303,7 @@ async fn tiles_are_served_as_the_standard_says() {
     plant.log.close().await;
     let dir = plant.dir.path().join("log");
     assert!(!dir.join("tile/0/000.p").exists(), "partial versions of full tiles are removed");
-    let router = router(Reader::new(plant.fs.clone(), &dir));
+    let router = router(Reader::new(plant.fs.clone(), &dir), plant.publisher.subscribe());
     let get = |path: &str| {
         let request = Request::get(path).body(Body::empty()).unwrap();
         let router = router.clone();

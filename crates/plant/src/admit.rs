@@ -5,12 +5,13 @@ use crate::{
     data, keys, rules,
     state::{MemberState, Plant},
 };
-use base::{Digest, Id, Millis, Refusal, Rule, to_canonical};
+use base::{CanonicalError, Digest, Id, Millis, Refusal, Rule, to_canonical};
 use policy::{Action, Policy, Resource, Role};
 use proof::{
-    entry::{Leaf, VerifiedEntry},
+    entry::{Leaf, Statement, VerifiedEntry},
     keys::PublicKey,
 };
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// How old a person's statement may be when it is logged. Machines may be
@@ -37,9 +38,17 @@ impl Admitted {
         &self.body
     }
 
-    /// The leaf that the log holds for it.
-    pub fn leaf(&self) -> Leaf {
-        Leaf { entry: self.entry.entry().clone(), logged_at: self.logged_at }
+    /// What was stated.
+    pub fn statement(&self) -> &Statement {
+        self.entry.statement()
+    }
+
+    /// The canonical bytes of the leaf that the log holds for it.
+    ///
+    /// # Errors
+    /// They are longer than a leaf may be.
+    pub fn leaf(&self) -> Result<Vec<u8>, CanonicalError> {
+        self.entry.leaf_bytes(self.logged_at)
     }
 }
 
@@ -134,8 +143,10 @@ impl Plant {
             format!("it is meant for site `{}`", statement.site),
             format!("an entry for site `{}`", self.site),
         )?;
+        // It may have been verified when the plant was another.
+        let key = self.key_of(statement)?;
         asked.need(
-            self.live_key(&statement.issuer, &statement.key) == Some(entry.key()),
+            key == entry.key(),
             Rule::Enrolment,
             format!("key {} counts no longer", statement.key.short()),
             "a key that is enrolled and not revoked",
@@ -211,9 +222,10 @@ fn admit_hold(asked: &Asked<'_>, hold: &Hold) -> Result<(), Refusal> {
 
 /// The typed body, when its canonical form is exactly what was signed.
 fn typed(value: &serde_json::Value) -> Result<Body, String> {
-    let body: Body = serde_json::from_value(value.clone()).map_err(|e| format!("body: {e}"))?;
-    let same = to_canonical(&body).ok() == to_canonical(value).ok();
-    if same {
+    let body = Body::deserialize(value).map_err(|e| format!("body: {e}"))?;
+    // Equal values have equal bytes; unequal ones may too, since 1 and 1.0 are one number.
+    let equal = serde_json::to_value(&body).is_ok_and(|again| again == *value);
+    if equal || to_canonical(&body).ok() == to_canonical(value).ok() {
         Ok(body)
     } else {
         Err("body: holds a key or a spelling that this version does not know".into())

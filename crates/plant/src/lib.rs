@@ -26,5 +26,5 @@ pub use admit::Admitted;
 pub use body::Body;
 pub use state::{
     GrantState, HoldState, MemberState, OrderState, Plant, ProgramState, Proposal, RecordingState,
-    Reported, RunStatus,
+    Reported, RunStatus, verify_under,
 };

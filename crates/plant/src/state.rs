@@ -7,7 +7,7 @@ use crate::body::{
 use base::{Bytes, Digest, Id, Millis, Refusal, Rule};
 use policy::{Action, Decision, Policy, Question, Resource, Role};
 use proof::{
-    entry::{Entry, Leaf, VerifiedEntry},
+    entry::{Entry, Leaf, Statement, VerifiedEntry},
     keys::PublicKey,
     log::MAX_LOG_SIZE,
 };
@@ -147,6 +147,30 @@ pub struct HoldState {
     pub releases: BTreeSet<Id>,
 }
 
+/// Verifies an entry's signature under a key that [`Plant::key_of`] gave. It takes no
+/// plant, so that it may run beside what changes one: [`Plant::admit`] looks again
+/// whether the key counts.
+///
+/// # Errors
+/// A refusal by [`Rule::Signature`].
+pub fn verify_under(entry: Entry, key: &PublicKey) -> Result<VerifiedEntry, Refusal> {
+    let issuer = entry.statement.issuer.clone();
+    entry.verify(key).map_err(|e| {
+        let accepted = "a signature by the key that the entry names";
+        refusal(&issuer, Rule::Signature, e.to_string(), accepted)
+    })
+}
+
+fn refusal(issuer: &Id, rule: Rule, reason: String, accepted: &str) -> Refusal {
+    Refusal {
+        who: issuer.to_string(),
+        what: "an entry on the ledger".into(),
+        rule,
+        reason,
+        accepted: accepted.into(),
+    }
+}
+
 /// The plant after [`Plant::size`] entries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plant {
@@ -251,36 +275,40 @@ impl Plant {
         self.holds.values().filter(move |h| h.hold.cell.as_ref().is_none_or(|c| c == cell))
     }
 
+    /// The key that a statement must be signed with.
+    ///
+    /// # Errors
+    /// Why it counts not, or no longer.
+    pub fn key_of(&self, statement: &Statement) -> Result<&PublicKey, Refusal> {
+        let (issuer, key) = (&statement.issuer, &statement.key);
+        let refuse = |reason: String, accepted: &str| {
+            Err(refusal(issuer, Rule::Enrolment, reason, accepted))
+        };
+        let Some(member) = self.members.get(issuer) else {
+            let reason = format!("`{issuer}` is not enrolled");
+            return refuse(reason, "an entry by an enrolled member");
+        };
+        if let Some(index) = member.revoked.get(key) {
+            let reason = format!("key {} was revoked at index {index}", key.short());
+            return refuse(reason, "a key that is not revoked");
+        }
+        if let Some(index) = member.accepted.get(key) {
+            let reason = format!("invitation {} was used at index {index}", key.short());
+            return refuse(reason, "an invitation that was not used");
+        }
+        self.live_key(issuer, key).map_or_else(
+            || {
+                let reason = format!("key {} is not a key of `{issuer}`", key.short());
+                refuse(reason, "one of the issuer's enrolled keys")
+            },
+            Ok,
+        )
+    }
+
     /// Verifies an entry's signature under the issuer's live key.
     pub fn verify(&self, entry: Entry) -> Result<VerifiedEntry, Refusal> {
-        let statement = &entry.statement;
-        let (issuer, key) = (statement.issuer.clone(), statement.key);
-        let refuse = |rule, reason: String, accepted: &str| Refusal {
-            who: issuer.to_string(),
-            what: "an entry on the ledger".into(),
-            rule,
-            reason,
-            accepted: accepted.into(),
-        };
-        let Some(member) = self.members.get(&issuer) else {
-            let reason = format!("`{issuer}` is not enrolled");
-            return Err(refuse(Rule::Enrolment, reason, "an entry by an enrolled member"));
-        };
-        if let Some(index) = member.revoked.get(&key) {
-            let reason = format!("key {} was revoked at index {index}", key.short());
-            return Err(refuse(Rule::Enrolment, reason, "a key that is not revoked"));
-        }
-        if let Some(index) = member.accepted.get(&key) {
-            let reason = format!("invitation {} was used at index {index}", key.short());
-            return Err(refuse(Rule::Enrolment, reason, "an invitation that was not used"));
-        }
-        let Some(public) = self.live_key(&issuer, &key).cloned() else {
-            let reason = format!("key {} is not a key of `{issuer}`", key.short());
-            return Err(refuse(Rule::Enrolment, reason, "one of the issuer's enrolled keys"));
-        };
-        entry.verify(&public).map_err(|e| {
-            refuse(Rule::Signature, e.to_string(), "a signature by the key that the entry names")
-        })
+        let key = self.key_of(&entry.statement)?.clone();
+        verify_under(entry, &key)
     }
 
     /// Begins a plant with its genesis leaf.

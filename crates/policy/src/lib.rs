@@ -9,8 +9,8 @@
 
 use base::Id;
 use cedar_policy::{
-    Authorizer, Context, Entities, Entity, EntityUid, PolicyId, PolicySet, Request, Schema,
-    ValidationMode, Validator,
+    Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId,
+    PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -171,6 +171,33 @@ pub struct Policy {
     text: String,
     set: PolicySet,
     schema: Schema,
+    types: Types,
+}
+
+/// The schema's entity types, parsed once and not for each question.
+#[derive(Clone, Debug)]
+struct Types {
+    action: EntityTypeName,
+    cell: EntityTypeName,
+    member: EntityTypeName,
+    role: EntityTypeName,
+    site: EntityTypeName,
+}
+
+impl Types {
+    fn new() -> Result<Self, PolicyError> {
+        let name = |kind: &str| {
+            let name = EntityTypeName::from_str(&format!("Interlock::{kind}"));
+            name.map_err(|e| PolicyError::Invalid(e.to_string()))
+        };
+        Ok(Self {
+            action: name("Action")?,
+            cell: name("Cell")?,
+            member: name("Member")?,
+            role: name("Role")?,
+            site: name("Site")?,
+        })
+    }
 }
 
 impl PartialEq for Policy {
@@ -193,7 +220,7 @@ impl Policy {
         if !problems.is_empty() {
             return Err(PolicyError::Invalid(problems.join("; ")));
         }
-        Ok(Self { text: text.into(), set, schema })
+        Ok(Self { text: text.into(), set, schema, types: Types::new()? })
     }
 
     /// The text it was parsed from.
@@ -210,27 +237,26 @@ impl Policy {
     }
 
     fn evaluate(&self, question: &Question<'_>) -> Result<Decision, String> {
-        let principal = uid("Member", question.principal.as_str())?;
+        let types = &self.types;
+        let principal = uid(&types.member, question.principal.as_str());
         let resource = match question.resource {
-            Resource::Cell(id) => uid("Cell", id.as_str())?,
-            Resource::Site(id) => uid("Site", id.as_str())?,
+            Resource::Cell(id) => uid(&types.cell, id.as_str()),
+            Resource::Site(id) => uid(&types.site, id.as_str()),
         };
-        let action = uid("Action", question.action.as_str())?;
-        let mut context = serde_json::json!({ "userVerified": question.user_verified });
+        let action = uid(&types.action, question.action.as_str());
+        let verified = RestrictedExpression::new_bool(question.user_verified);
         let subject = match question.action {
             Action::PlaceOrder => Some("program"),
             Action::ProposeChange | Action::ApproveChange => Some("kind"),
             _ => None,
         };
-        if let (Some(name), Some(map)) = (subject, context.as_object_mut()) {
-            map.insert(name.into(), question.subject.into());
-        }
-        let context = Context::from_json_value(context, Some((&self.schema, &action)))
-            .map_err(|e| e.to_string())?;
-        let mut roles = HashSet::new();
-        for role in question.roles {
-            roles.insert(uid("Role", role.as_str())?);
-        }
+        let subject = subject.map(|name| {
+            (name.to_owned(), RestrictedExpression::new_string(question.subject.to_owned()))
+        });
+        let pairs = [("userVerified".to_owned(), verified)].into_iter().chain(subject);
+        let context = Context::from_pairs(pairs).map_err(|e| e.to_string())?;
+        let roles: HashSet<EntityUid> =
+            question.roles.iter().map(|role| uid(&types.role, role.as_str())).collect();
         let member =
             Entity::new(principal.clone(), HashMap::new(), roles).map_err(|e| e.to_string())?;
         let entities = Entities::from_entities([member], None).map_err(|e| e.to_string())?;
@@ -258,9 +284,8 @@ impl Policy {
     }
 }
 
-fn uid(kind: &str, name: &str) -> Result<EntityUid, String> {
-    // `Id` and the word lists hold no quote or backslash, so this needs no escape.
-    EntityUid::from_str(&format!("Interlock::{kind}::\"{name}\"")).map_err(|e| e.to_string())
+fn uid(kind: &EntityTypeName, name: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(name))
 }
 
 #[cfg(test)]

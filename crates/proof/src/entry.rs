@@ -11,8 +11,8 @@ use crate::{
     webauthn,
 };
 use base::{
-    Bytes, CanonicalError, Digest, Id, MAX_NUMBER, Millis, check_numbers, from_canonical, sha256,
-    to_canonical,
+    Bytes, CanonicalError, Digest, Id, MAX_CANONICAL_BYTES, MAX_NUMBER, Millis, check_numbers,
+    from_canonical, sha256, to_canonical,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -151,6 +151,7 @@ impl Entry {
             return Err(fail(format!("nonce of {} bytes, expected 16", statement.nonce.0.len())));
         }
         let bytes = statement.bytes()?;
+        let canonical = wrapped(&self.signature, &bytes)?;
         let id = sha256(&bytes);
         let user_verified = match (key, &self.signature) {
             (
@@ -171,7 +172,7 @@ impl Entry {
             }
             _ => return Err(fail("is of another kind than the enrolled key".into())),
         };
-        Ok(VerifiedEntry { id, user_verified, key: key.clone(), entry: self })
+        Ok(VerifiedEntry { id, user_verified, key: key.clone(), entry: self, canonical })
     }
 }
 
@@ -183,6 +184,8 @@ pub struct VerifiedEntry {
     user_verified: bool,
     key: PublicKey,
     entry: Entry,
+    /// The entry's canonical bytes, made once.
+    canonical: Vec<u8>,
 }
 
 impl VerifiedEntry {
@@ -210,6 +213,22 @@ impl VerifiedEntry {
     pub fn entry(&self) -> &Entry {
         &self.entry
     }
+
+    /// The entry's canonical bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.canonical
+    }
+
+    /// The canonical bytes of the leaf that the log holds when it was logged at
+    /// `logged_at`: those of [`Leaf::bytes`], without writing the entry anew.
+    ///
+    /// # Errors
+    /// They are too long, or the time is beyond what every reader counts alike.
+    pub fn leaf_bytes(&self, logged_at: Millis) -> Result<Vec<u8>, CanonicalError> {
+        time(logged_at)?;
+        let end = format!(",\"logged_at\":{}}}", logged_at.0);
+        bounded([br#"{"entry":"#, self.canonical.as_slice(), end.as_bytes()].concat())
+    }
 }
 
 impl Leaf {
@@ -227,6 +246,21 @@ impl Leaf {
 
     fn check(&self) -> Result<(), CanonicalError> {
         time(self.logged_at).and_then(|()| self.entry.statement.check())
+    }
+}
+
+/// An entry's canonical bytes, of a statement's: keys stand in alphabetical order.
+fn wrapped(signature: &Signature, statement: &[u8]) -> Result<Vec<u8>, CanonicalError> {
+    let signature = to_canonical(signature)?;
+    let parts: [&[u8]; 5] = [br#"{"signature":"#, &signature, br#","statement":"#, statement, b"}"];
+    bounded(parts.concat())
+}
+
+fn bounded(bytes: Vec<u8>) -> Result<Vec<u8>, CanonicalError> {
+    if bytes.len() <= MAX_CANONICAL_BYTES {
+        Ok(bytes)
+    } else {
+        Err(CanonicalError::TooLong(bytes.len()))
     }
 }
 
@@ -259,7 +293,13 @@ mod tests {
         let key = PublicKey::of(&signer);
         let entry = Entry::sign(statement(&signer), &signer).unwrap();
         assert_eq!(Entry::parse(&entry.bytes().unwrap()).unwrap(), entry);
-        assert!(entry.clone().verify(&key).is_ok());
+        let verified = entry.clone().verify(&key).unwrap();
+        assert_eq!(verified.bytes(), entry.bytes().unwrap());
+        for logged_at in [Millis(0), Millis(7), Millis(base::MAX_NUMBER)] {
+            let leaf = Leaf { entry: entry.clone(), logged_at };
+            assert_eq!(verified.leaf_bytes(logged_at), leaf.bytes());
+        }
+        assert!(verified.leaf_bytes(Millis(base::MAX_NUMBER + 1)).is_err());
 
         let mut edits = vec![entry.clone(); 6];
         edits[0].statement.at = Millis(2);

@@ -4,7 +4,7 @@ use super::id;
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path as UrlPath, State},
+    extract::{Path as UrlPath, Query, State},
     http::StatusCode,
     routing::{get, post, put},
 };
@@ -25,6 +25,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 use transport::{ClientAuth, Problem, Server};
 use vault::{address::parse_cid, ingest::ingest_car, store::Store};
@@ -39,6 +40,10 @@ pub struct Inside {
     pub keys: BTreeMap<String, api::Delivery>,
     pub checkpoints: BTreeMap<String, Vec<u8>>,
     pub cosignatures: Vec<String>,
+    /// Whether a request that waits for another size is kept until there is one.
+    pub waits: bool,
+    /// The sizes that were waited for.
+    pub awaited: Vec<usize>,
 }
 
 #[derive(Clone)]
@@ -67,6 +72,8 @@ impl Site {
             keys: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
             cosignatures: Vec::new(),
+            waits: false,
+            awaited: Vec::new(),
         };
         let site = Self {
             inside: Arc::new(Mutex::new(inside)),
@@ -146,8 +153,18 @@ impl Site {
 
 type Answer<T> = Result<T, Problem>;
 
-async fn checkpoint(State(site): State<Site>) -> Answer<Vec<u8>> {
+async fn checkpoint(
+    State(site): State<Site>,
+    Query(query): Query<BTreeMap<String, u64>>,
+) -> Answer<Vec<u8>> {
     site.there()?;
+    if let Some(size) = query.get("size").filter(|_| site.inside().waits) {
+        let (size, until) = (*size as usize, now().plus(query["wait_ms"]));
+        site.inside().awaited.push(size);
+        while site.inside().leaves.len() == size && now() < until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
     Ok(site.note())
 }
 

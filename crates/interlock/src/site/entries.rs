@@ -2,6 +2,7 @@
 
 use super::{
     Site,
+    fold::{Checked, Unfit},
     http::{Answer, SiteState, check, fault, not_logged},
     index::Filter,
     legible,
@@ -88,9 +89,12 @@ pub(super) async fn submit(
 impl Site {
     /// Appends what somebody sent, when the plant's rules admit it.
     pub(super) async fn take(&self, entry: &Entry) -> Answer<(Digest, Appended)> {
-        let bad = |e: base::CanonicalError| Problem::new(StatusCode::BAD_REQUEST, e.to_string());
-        let (bytes, id) = (entry.bytes().map_err(bad)?, entry.id().map_err(bad)?);
-        let appended = self.sequencer.append(bytes).await.map_err(append_problem)?;
+        let checked = Checked::of(&self.plant, entry.clone()).map_err(|unfit| match unfit {
+            Unfit::Form(e) => Problem::new(StatusCode::BAD_REQUEST, e.to_string()),
+            Unfit::Refused(refusal) => refusal.into(),
+        })?;
+        let id = checked.id();
+        let appended = self.sequencer.append(checked).await.map_err(append_problem)?;
         Ok((id, appended))
     }
 }

@@ -6,10 +6,13 @@
 
 use super::{clocks::Clocks, index::Indexed};
 use api::Event;
-use base::{Millis, Refusal, Rule};
+use base::{CanonicalError, Digest, Millis, Refusal, Rule};
 use ledger::{Admission, Admitted};
 use plant::Plant;
-use proof::{entry::Entry, log::SignedCheckpoint};
+use proof::{
+    entry::{Entry, VerifiedEntry},
+    log::SignedCheckpoint,
+};
 use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
     time::Instant,
@@ -31,6 +34,75 @@ impl Shared {
         // A plant is only ever changed by `apply`, which cannot panic halfway.
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An entry on its way to the sequencer: parsed, and verified where its key is known.
+/// That is done on whichever core has time, so that the sequencer's one thread need
+/// not.
+pub enum Checked {
+    /// Its signature is that of a key that counted when it was verified. Whether the
+    /// key still counts is seen at admission.
+    Verified(Box<VerifiedEntry>),
+    /// Its key is not known, and may be by an entry that waits before it. It is
+    /// verified, or refused, at admission.
+    Unknown {
+        /// The entry.
+        entry: Box<Entry>,
+        /// Its identifier.
+        id: Digest,
+        /// Its length, in bytes.
+        bytes: usize,
+    },
+}
+
+impl Checked {
+    /// Verifies an entry under the issuer's key, without holding up who changes the
+    /// plant meanwhile.
+    ///
+    /// # Errors
+    /// It is too long or holds what no entry may, or its signature does not verify.
+    pub fn of(plant: &Shared, entry: Entry) -> Result<Self, Unfit> {
+        let key = plant.read().key_of(&entry.statement).cloned();
+        match key {
+            Ok(key) => {
+                entry.bytes()?;
+                let verified = plant::verify_under(entry, &key).map_err(Unfit::Refused)?;
+                Ok(Self::Verified(Box::new(verified)))
+            }
+            Err(_) => {
+                let (id, bytes) = (entry.id()?, entry.bytes()?.len());
+                Ok(Self::Unknown { entry: Box::new(entry), id, bytes })
+            }
+        }
+    }
+
+    /// The entry's identifier.
+    pub fn id(&self) -> Digest {
+        match self {
+            Self::Verified(verified) => verified.id(),
+            Self::Unknown { id, .. } => *id,
+        }
+    }
+}
+
+impl ledger::Request for Checked {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Verified(verified) => verified.bytes().len(),
+            Self::Unknown { bytes, .. } => *bytes,
+        }
+    }
+}
+
+/// Why an entry does not reach the sequencer.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// It has no canonical bytes.
+    #[error(transparent)]
+    Form(#[from] CanonicalError),
+    /// Its signature does not verify.
+    #[error(transparent)]
+    Refused(Refusal),
 }
 
 /// Admits entries and announces them once they are durable.
@@ -55,41 +127,43 @@ impl Fold {
 }
 
 impl Admission for Fold {
-    fn admit(&mut self, index: u64, logged_at: Millis, bytes: &[u8]) -> Result<Admitted, Refusal> {
-        let unreadable = |reason: String| Refusal {
-            who: "the sender".into(),
-            what: "an entry on the ledger".into(),
-            rule: Rule::Format,
-            reason,
-            accepted: "a canonical entry (RFC 8785)".into(),
-        };
-        let entry = Entry::parse(bytes).map_err(|e| unreadable(e.to_string()))?;
-        let id = entry.id().map_err(|e| unreadable(e.to_string()))?;
+    type Request = Checked;
+
+    fn admit(
+        &mut self,
+        index: u64,
+        logged_at: Millis,
+        entry: Checked,
+    ) -> Result<Admitted, Refusal> {
+        let id = entry.id();
         let admitted = {
             let plant = self.plant.read();
             if let Some((index, logged_at)) = plant.logged(&id) {
                 return Ok(Admitted::Known { index, logged_at });
             }
             self.clocks.check(node::now(), Instant::now())?;
-            let verified = plant.verify(entry)?;
+            let verified = match entry {
+                Checked::Verified(verified) => *verified,
+                Checked::Unknown { entry, .. } => plant.verify(*entry)?,
+            };
             plant.admit(verified, logged_at)?
         };
-        let leaf = admitted.leaf();
-        let bytes = leaf.bytes().map_err(|e| unreadable(e.to_string()))?;
-        let statement = leaf.entry.statement;
+        let leaf = admitted.leaf().map_err(|e| Refusal {
+            who: "the sender".into(),
+            what: "an entry on the ledger".into(),
+            rule: Rule::Format,
+            reason: e.to_string(),
+            accepted: "a shorter entry".into(),
+        })?;
+        let (issuer, stated) =
+            (admitted.statement().issuer.clone(), admitted.statement().body.clone());
         let body = admitted.body().clone();
         let mut plant = self.plant.0.write().unwrap_or_else(PoisonError::into_inner);
         plant.apply(admitted);
-        self.index.add(&plant, &id, &statement.issuer, &body);
+        self.index.add(&plant, &id, &issuer, &body);
         drop(plant);
-        self.pending.push(Event {
-            index,
-            id,
-            issuer: statement.issuer,
-            logged_at,
-            body: statement.body,
-        });
-        Ok(Admitted::New { leaf: bytes })
+        self.pending.push(Event { index, id, issuer, logged_at, body: stated });
+        Ok(Admitted::New { leaf })
     }
 
     fn last_logged_at(&self) -> Millis {
@@ -101,5 +175,85 @@ impl Admission for Fold {
             // Nobody may be listening.
             let _ = self.events.send(event);
         }
+    }
+}
+
+#[cfg(test)]
+#[path = "../../../plant/tests/common/mod.rs"]
+mod world;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use super::{world::*, *};
+    use ledger::{AppendError, Limits, RealFs, Sequencer, Store};
+    use plant::{Body, body::Approve, body::Change};
+    use policy::Role;
+    use proof::log::LogSigner;
+    use std::time::Duration;
+
+    fn signed(world: &World, by: &str, nonce: u64, body: &Body) -> Entry {
+        sign(statement(by, by, world.now, nonce, body), &key(by))
+    }
+
+    /// The site's fold behind a real sequencer, on the log of a small plant.
+    fn sequencer(dir: &std::path::Path, world: &World) -> (Sequencer<Checked>, Shared) {
+        let signer = Arc::new(LogSigner::new(ORIGIN, Arc::new(key("log"))).unwrap());
+        Store::create(&RealFs, dir, &signer).unwrap();
+        let mut store = Store::open(Arc::new(RealFs), dir, signer).unwrap();
+        store.commit(&world.leaves).unwrap();
+        let plant = Shared::new(world.plant.clone());
+        let clocks = Arc::new(Clocks::new(SKEW, 1, Duration::from_secs(1)));
+        let (events, _) = broadcast::channel(16);
+        let fold = Fold::new(plant.clone(), Indexed::default(), clocks, events);
+        let now = world.now;
+        let clock = Arc::new(move || now);
+        (Sequencer::start(store, Box::new(fold), clock, Limits::default()), plant)
+    }
+
+    #[tokio::test]
+    async fn what_was_verified_before_the_queue_is_judged_by_the_plant_behind_it() {
+        let (dir, mut world) = (tempfile::tempdir().unwrap(), World::new());
+        let eve = Change::Member(member("eve", &[Role::Operator]));
+        let proposal = world.by("olga", Body::Propose(eve));
+        let (log, plant) = sequencer(dir.path(), &world);
+        let checked =
+            |by, nonce, body: &Body| Checked::of(&plant, signed(&world, by, nonce, body)).unwrap();
+
+        // Verified while nobody knew her key, and behind the entry that enrols her.
+        let approve = checked("omar", 901, &Body::Approve(Approve { proposal }));
+        let hers = checked("eve", 902, &hold(None));
+        assert!(matches!((&approve, &hers), (Checked::Verified(_), Checked::Unknown { .. })));
+        let (first, second) = tokio::join!(log.append(approve), log.append(hers));
+        assert_eq!(second.unwrap().index, first.unwrap().index + 1);
+        let nobody = checked("mallory", 903, &hold(None));
+        let refused = log.append(nobody).await;
+        assert!(matches!(refused, Err(AppendError::Refused(r)) if r.rule == Rule::Enrolment));
+
+        // Verified while her key counted, and behind its revocation.
+        let revoke = checked("olga", 904, &revoke("eve", "eve"));
+        let (hers, again) = (checked("eve", 905, &hold(None)), checked("eve", 902, &hold(None)));
+        assert!(matches!(&hers, Checked::Verified(_)));
+        let (revoked, hers) = tokio::join!(log.append(revoke), log.append(hers));
+        assert!(revoked.is_ok());
+        let Err(AppendError::Refused(refusal)) = hers else { panic!("{hers:?}") };
+        assert_eq!(refusal.rule, Rule::Enrolment, "{refusal}");
+        // What stands on the ledger stays known, as before.
+        assert!(log.append(again).await.unwrap().known);
+        assert!(log.append(checked("eve", 902, &hold(None))).await.unwrap().known);
+
+        let mut forged = signed(&world, "ada", 906, &hold(None));
+        forged.statement.nonce.0[0] ^= 1;
+        let unfit = Checked::of(&plant, forged).err().unwrap();
+        assert!(matches!(unfit, Unfit::Refused(r) if r.rule == Rule::Signature));
+        log.close().await;
+        // The leaves fold to the same plant, by somebody who has nothing else.
+        let reader = log.reader();
+        let size = plant.read().size;
+        let mut folded = plant::Plant::begin(&proof::entry::Leaf::parse(&world.leaves[0]).unwrap());
+        for leaf in reader.read_entries(1..size, size).unwrap() {
+            folded.as_mut().unwrap().append(&leaf).unwrap();
+        }
+        assert!(*plant.read() == folded.unwrap());
     }
 }

@@ -1,7 +1,7 @@
 //! The HTTP API: who may ask is the peer's certificate and the plant's policy,
 //! what changes anything is a signed entry.
 
-use super::{Site, entries, events, files, recordings, witnessed_at};
+use super::{Site, entries, events, files, recordings, wait::Wait, witnessed_at};
 use api::{Check, Explanation, MAX_BLOB_BYTES, Overview, ProvenLeaf};
 use axum::{
     Json, Router,
@@ -75,7 +75,7 @@ pub fn router(site: Arc<Site>) -> Router {
 pub fn api(site: Arc<Site>) -> Router {
     let doc = Arc::new(openapi());
     let versioned = OpenApiRouter::new().nest(api::PREFIX, versioned()).split_for_parts().0;
-    let ledger = ledger::router(site.sequencer.reader().clone())
+    let ledger = ledger::router(site.sequencer.reader().clone(), site.publisher.subscribe())
         .layer(axum::middleware::from_fn_with_state(site.clone(), only_readers));
     versioned
         .route("/api/openapi.json", axum::routing::get(move || async move { Json((*doc).clone()) }))
@@ -106,10 +106,17 @@ async fn only_readers(
     request: axum::extract::Request,
     next: axum::middleware::Next,
 ) -> Response {
-    match site.readable(&peer) {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => Problem::from(refusal).into_response(),
+    if let Err(refusal) = site.readable(&peer) {
+        return Problem::from(refusal).into_response();
     }
+    if let Some(wait) = Wait::asked(request.uri()) {
+        site.wait(&peer.member, &wait).await;
+        // What the peer may has perhaps changed meanwhile.
+        if let Err(refusal) = site.readable(&peer) {
+            return Problem::from(refusal).into_response();
+        }
+    }
+    next.run(request).await
 }
 
 impl Site {

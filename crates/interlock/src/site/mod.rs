@@ -16,6 +16,7 @@ mod index;
 mod issue;
 mod legible;
 mod recordings;
+mod wait;
 mod witness;
 
 pub use http::openapi;
@@ -24,7 +25,7 @@ use anyhow::{Context, Result, bail};
 use base::{Digest, Millis, Refusal, to_canonical};
 use blobs::Blobs;
 use clocks::Clocks;
-use fold::{Fold, Shared};
+use fold::{Checked, Fold, Shared, Unfit};
 use index::{Index, Indexed};
 use ledger::{AppendError, Appended, Publisher, RealFs, Sequencer, Store, Timing};
 use node::{Node, fresh_nonce, now};
@@ -48,6 +49,7 @@ use tokio::{
 };
 use transport::{ClientAuth, Limiter, Server};
 use vault::{keys::KeyVault, store::Store as BlockStore};
+use wait::Waiting;
 
 /// How many events a slow listener may fall behind before it must read the list.
 const EVENT_BACKLOG: usize = 1024;
@@ -64,7 +66,7 @@ pub struct Site {
     pub node: Node,
     plant: Shared,
     index: Indexed,
-    sequencer: Sequencer,
+    sequencer: Sequencer<Checked>,
     publisher: Publisher,
     blocks: Arc<BlockStore>,
     keys: KeyVault,
@@ -75,6 +77,10 @@ pub struct Site {
     uploads: Limiter,
     /// Held while a member's cosignature is compared with the one that is kept.
     cosigned: Mutex<()>,
+    /// Who waits for a checkpoint.
+    waiting: Waiting,
+    /// Whether serving ends.
+    ending: watch::Sender<bool>,
 }
 
 impl Site {
@@ -137,6 +143,8 @@ impl Site {
             refusals,
             uploads,
             cosigned: Mutex::default(),
+            waiting: Waiting::default(),
+            ending: watch::Sender::new(false),
         }))
     }
 
@@ -166,7 +174,7 @@ impl Site {
         };
         let server =
             Server::new(router, &self.node.trust, &self.node.identity, ClientAuth::Required)?;
-        let ending = Ending::new(desk);
+        let ending = Ending { desk, begun: self.ending.clone() };
         let (machines, people) = (ending.wait(), ending.wait());
         let console = async {
             match consoles {
@@ -193,9 +201,10 @@ impl Site {
 
     /// Appends an entry; durable when this returns.
     async fn append(&self, entry: &Entry) -> Result<Appended, AppendError> {
-        match entry.bytes() {
-            Ok(bytes) => self.sequencer.append(bytes).await,
-            Err(e) => Err(AppendError::Stopped(e.to_string())),
+        match Checked::of(&self.plant, entry.clone()) {
+            Ok(entry) => self.sequencer.append(entry).await,
+            Err(Unfit::Refused(refusal)) => Err(refusal.into()),
+            Err(Unfit::Form(e)) => Err(AppendError::Stopped(e.to_string())),
         }
     }
 
@@ -228,17 +237,13 @@ impl Site {
     }
 }
 
-/// The end of serving, told to both listeners and the console's streams.
+/// The end of serving, told to both listeners, who waits and the console's streams.
 struct Ending {
     desk: Option<Arc<console::Desk>>,
     begun: watch::Sender<bool>,
 }
 
 impl Ending {
-    fn new(desk: Option<Arc<console::Desk>>) -> Self {
-        Self { desk, begun: watch::Sender::new(false) }
-    }
-
     fn begin(&self) {
         self.begun.send_replace(true);
         self.desk.iter().for_each(|desk| desk.close());

@@ -95,7 +95,14 @@ impl OnceEach {
 }
 
 impl Admission for OnceEach {
-    fn admit(&mut self, index: u64, logged_at: Millis, entry: &[u8]) -> Result<Admitted, Refusal> {
+    type Request = Vec<u8>;
+
+    fn admit(
+        &mut self,
+        index: u64,
+        logged_at: Millis,
+        entry: Vec<u8>,
+    ) -> Result<Admitted, Refusal> {
         if entry.starts_with(b"refuse") {
             return Err(Refusal {
                 who: "a test".into(),
@@ -105,12 +112,13 @@ impl Admission for OnceEach {
                 accepted: "another one".into(),
             });
         }
-        if let Some((index, logged_at)) = self.seen.get(entry) {
+        if let Some((index, logged_at)) = self.seen.get(&entry) {
             return Ok(Admitted::Known { index: *index, logged_at: *logged_at });
         }
-        self.seen.insert(entry.to_vec(), (index, logged_at));
+        let leaf = leaf(logged_at, &entry);
+        self.seen.insert(entry, (index, logged_at));
         self.last = logged_at;
-        Ok(Admitted::New { leaf: leaf(logged_at, entry) })
+        Ok(Admitted::New { leaf })
     }
 
     fn last_logged_at(&self) -> Millis {
