@@ -10,7 +10,7 @@ use ledger::{AppendError, Standing};
 use std::time::Duration;
 
 /// How long an entry waits for the witnesses' first word after a start.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Site {
     /// Waits until a quorum of witnesses has confirmed this ledger.
