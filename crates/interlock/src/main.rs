@@ -1,5 +1,6 @@
 //! Interlock: the command line and the site's server.
 
+mod backup;
 mod cli;
 mod site;
 

@@ -18,6 +18,7 @@
 //! * A file operation that fails stops the writer; it never guesses.
 
 pub mod check;
+pub mod copy;
 mod edge;
 pub mod follower;
 pub mod fs;
@@ -36,7 +37,7 @@ pub use check::{Checked, Finding, check};
 pub use follower::{FollowError, Follower, FollowerState, LogSource, NewLeaf, SourceError};
 pub use fs::{Fs, RealFs};
 pub use pair::Pair;
-pub use publish::{CosignClient, CosignError, Publisher, Timing, Witness};
+pub use publish::{CosignClient, CosignError, Publisher, Standing, Timing, Witness};
 pub use reader::{ReadError, Reader};
 pub use sequencer::{
     Admission, Admitted, AppendError, Appended, Clock, Limits, Request, Sequencer,

@@ -6,6 +6,14 @@
 //! its cosignatures grow old, so that readers can tell a quiet log from a hidden
 //! one. Without a quorum nothing is published: readers see the old checkpoint age,
 //! and their gates close.
+//!
+//! The first round after a start is more than a publication: it finds out whether
+//! this folder still is the log. A restored backup is a log with a valid signature
+//! and too few entries; whoever appended to it would fork it. So [`Standing`] is
+//! [`Standing::Unconfirmed`] until a quorum has cosigned what is here, and whoever
+//! takes entries waits for that. With a quorum of more than half of the witnesses a
+//! published checkpoint leaves too few of them behind it for an older log to be
+//! confirmed.
 
 use async_trait::async_trait;
 use proof::log::{
@@ -96,9 +104,29 @@ impl Default for Timing {
     }
 }
 
+/// What the witnesses say of the log in this folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// No quorum has cosigned this log since the start: it may be an old copy.
+    Unconfirmed,
+    /// A quorum has: nothing longer was ever published.
+    Confirmed,
+    /// So many witnesses have cosigned more than is here that there is no quorum
+    /// without them: entries are lost here.
+    Behind {
+        /// One of these witnesses.
+        witness: String,
+        /// The size that it has cosigned.
+        cosigned: u64,
+        /// The size of the log in this folder.
+        here: u64,
+    },
+}
+
 /// A running publisher; it stops when it is dropped.
 pub struct Publisher {
     published: watch::Receiver<Option<WitnessedCheckpoint>>,
+    standing: watch::Receiver<Standing>,
     task: JoinHandle<()>,
 }
 
@@ -121,10 +149,17 @@ impl Publisher {
         let path = dir.join(CHECKPOINT);
         let on_disk = fs.read(&path).ok().and_then(|note| policy.verify_checkpoint(&note).ok());
         let (publish, published) = watch::channel(on_disk);
+        let (stand, standing) = watch::channel(Standing::Unconfirmed);
         let reader = Reader::new(fs.clone(), dir);
         let witnesses = witnesses.into_iter().filter_map(|w| Asked::new(w, &policy)).collect();
-        let worker = Worker { fs, path, policy, witnesses, committed, publish, reader, timing };
-        Self { published, task: tokio::spawn(worker.run()) }
+        let worker =
+            Worker { fs, path, policy, witnesses, committed, publish, stand, reader, timing };
+        Self { published, standing, task: tokio::spawn(worker.run()) }
+    }
+
+    /// What the witnesses say of this log, as it changes.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.clone()
     }
 
     /// The newest witnessed checkpoint.
@@ -170,24 +205,21 @@ impl Asked {
         }
     }
 
-    /// Asks for a cosignature of a checkpoint; returns the signature line.
+    /// Asks for a cosignature of a checkpoint; returns the signature line, or the
+    /// witness that has cosigned more and how much.
     async fn ask(
         self,
         reader: Reader,
         target: SignedCheckpoint,
         limit: Duration,
-    ) -> Option<String> {
+    ) -> Result<String, Option<(String, u64)>> {
         match timeout(limit, self.exchange(reader, &target)).await {
-            Ok(Ok(line)) => Some(line),
-            Ok(Err(error)) => {
-                tracing::warn!(witness = self.name, error, "no cosignature");
-                None
-            }
-            Err(_) => {
-                tracing::warn!(witness = self.name, ?limit, "no cosignature in time");
-                None
-            }
+            Ok(Ok(line)) => return Ok(line),
+            Ok(Err(error)) => tracing::warn!(witness = self.name, error, "no cosignature"),
+            Err(_) => tracing::warn!(witness = self.name, ?limit, "no cosignature in time"),
         }
+        let known = self.size.load(Ordering::Relaxed);
+        Err((known > target.checkpoint().size).then_some((self.name, known)))
     }
 
     async fn exchange(&self, reader: Reader, target: &SignedCheckpoint) -> Result<String, String> {
@@ -240,6 +272,7 @@ struct Worker {
     witnesses: Vec<Asked>,
     committed: watch::Receiver<SignedCheckpoint>,
     publish: watch::Sender<Option<WitnessedCheckpoint>>,
+    stand: watch::Sender<Standing>,
     reader: Reader,
     timing: Timing,
 }
@@ -283,15 +316,19 @@ impl Worker {
                 self.timing.answer,
             ));
         }
-        let (mut note, mut got) = (target.note().to_vec(), 0);
+        let (mut note, mut got, mut ahead) = (target.note().to_vec(), 0, Vec::new());
         while got < self.policy.quorum() {
             match asked.join_next().await {
-                Some(Ok(Some(line))) => {
+                Some(Ok(Ok(line))) => {
                     note = append_signature_lines(&note, line.as_bytes());
                     got += 1;
                 }
-                Some(_) => {}
-                None => return Err(format!("{got} of {} cosignatures", self.policy.quorum())),
+                Some(Ok(Err(known))) => ahead.extend(known),
+                Some(Err(_)) => {}
+                None => {
+                    self.behind(ahead, target.checkpoint().size);
+                    return Err(format!("{got} of {} cosignatures", self.policy.quorum()));
+                }
             }
         }
         let witnessed = self.policy.verify_checkpoint(&note).map_err(|error| error.to_string())?;
@@ -299,6 +336,24 @@ impl Worker {
         let written = tokio::task::spawn_blocking(move || place(fs.as_ref(), &path, &note)).await;
         written.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
         self.publish.send_replace(Some(witnessed));
+        self.stand.send_if_modified(|standing| {
+            let first = *standing == Standing::Unconfirmed;
+            if first {
+                *standing = Standing::Confirmed;
+            }
+            first
+        });
         Ok(())
+    }
+
+    /// Notes for good that this log is short, when those who know more are so many
+    /// that no quorum is left. One of several witnesses alone cannot stop the log.
+    fn behind(&self, ahead: Vec<(String, u64)>, here: u64) {
+        if self.witnesses.len() >= self.policy.quorum() + ahead.len() {
+            return;
+        }
+        if let Some((witness, cosigned)) = ahead.into_iter().max_by_key(|(_, size)| *size) {
+            self.stand.send_replace(Standing::Behind { witness, cosigned, here });
+        }
     }
 }

@@ -72,6 +72,10 @@ pub struct ServerConfig {
     /// below the plant's freshness bound, or the cells stop; default 2000.
     #[serde(default = "default_refresh")]
     pub refresh_ms: u64,
+    /// How many entries one member may submit in a minute, so that a million tiny
+    /// ones cost what is meant to be kept for ever; default 6000.
+    #[serde(default = "default_entries")]
+    pub entries_a_minute: u64,
     /// The cells that the console shows and stops.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cells: Vec<CellAddress>,
@@ -79,6 +83,10 @@ pub struct ServerConfig {
 
 fn default_refresh() -> u64 {
     2000
+}
+
+pub(crate) fn default_entries() -> u64 {
+    6000
 }
 
 /// Where a cell listens.

@@ -304,7 +304,12 @@ fn server_config(blueprint: &Blueprint) -> ServerConfig {
             Some(CellAddress { member: m.id.clone(), url: format!("https://{}", m.listen?) })
         })
         .collect();
-    ServerConfig { witnesses, refresh_ms: blueprint.freshness_ms / 5, cells }
+    ServerConfig {
+        witnesses,
+        refresh_ms: blueprint.freshness_ms / 5,
+        entries_a_minute: crate::config::default_entries(),
+        cells,
+    }
 }
 
 fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, InitError> {

@@ -24,6 +24,21 @@ pub enum Verb {
         #[arg(long, conflicts_with = "entry")]
         from: Option<u64>,
     },
+    /// Keep a verified copy of the ledger in a folder, or bring one up to date: a
+    /// second memory, from which a site that lost entries can be completed.
+    Copy {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Append to a site's ledger what a longer copy of it has, after a restore from an
+    /// old backup. The site must not run.
+    Extend {
+        /// The site's folder.
+        site: PathBuf,
+        /// The copy: a folder of `ledger copy`, or the old disk's `data/ledger`.
+        #[arg(long, value_name = "FOLDER")]
+        from: PathBuf,
+    },
     /// An entry's inclusion proof (C2SP tlog-proof).
     Proof {
         /// The entry, by index or identifier.
@@ -64,6 +79,8 @@ pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
                 false => Err(Failure::Broken(findings.join("\n  "))),
             }
         }
+        Verb::Copy { folder } => super::copy::keep(context, &folder).await,
+        Verb::Extend { site, from } => super::copy::extend(context, &site, &from),
         Verb::Show { entry: Some(entry), .. } => {
             let (_, client) = context.client()?;
             let value: serde_json::Value = client.get(&format!("/entries/{entry}")).await?;

@@ -7,8 +7,10 @@
 #![allow(clippy::indexing_slicing)]
 
 mod audit;
+mod backup;
 mod change;
 mod context;
+mod copy;
 mod data;
 mod doctor;
 mod drill;
@@ -99,6 +101,11 @@ enum Command {
     Hold(hold::Verb),
     /// Attack a live plant and show which rule refuses each attempt.
     Drill(drill::Args),
+    /// Back up a site's folder while it runs: ledger, vault and keys as one, sealed to
+    /// a key that the site does not have.
+    Backup(backup::Args),
+    /// Restore a backup into an empty folder, and verify all of it.
+    Restore(backup::RestoreArgs),
     /// Look for what is wrong with this installation.
     Doctor(doctor::Args),
     /// The site's OpenAPI document.
@@ -162,6 +169,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Audit(verb) => audit::run(&context, verb).await,
         Command::Hold(verb) => hold::run(&context, verb).await,
         Command::Drill(args) => drill::run(&context, args).await,
+        Command::Backup(args) => backup::run(&context, args).await,
+        Command::Restore(args) => backup::restore(&context, args).await,
         Command::Doctor(args) => doctor::run(&context, args).await,
         Command::Openapi => context.print(&crate::site::openapi(), |doc| {
             serde_json::to_string_pretty(doc).unwrap_or_default()

@@ -35,8 +35,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         }
         None => None,
     };
-    site.serve(listener, console, ended()).await?;
-    Ok(())
+    site.clone().serve(listener, console, ended()).await?;
+    match site.behind() {
+        Some(text) => Err(Failure::Broken(text)),
+        None => Ok(()),
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

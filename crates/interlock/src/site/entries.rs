@@ -51,6 +51,10 @@ pub(super) async fn submit(
     body: Body,
 ) -> Answer<Json<Submitted>> {
     site.enrolled(&peer, "to submit an entry")?;
+    if let Err(refusal) = within_budget(&site, &peer) {
+        site.refuse("entry", peer.member.as_str(), None, &refusal).await;
+        return Err(refusal.into());
+    }
     let entry = parse(&body)?;
     legible::check(&site.plant.read(), &entry)?;
     delivered(&site, &entry)?;
@@ -94,9 +98,24 @@ impl Site {
             Unfit::Refused(refusal) => refusal.into(),
         })?;
         let id = checked.id();
-        let appended = self.sequencer.append(checked).await.map_err(append_problem)?;
+        let appended = self.append_checked(checked).await.map_err(append_problem)?;
         Ok((id, appended))
     }
+}
+
+/// Each attempt counts: one that is refused costs a verification.
+fn within_budget(site: &Site, peer: &Peer) -> Result<(), Refusal> {
+    if site.submitted.spend(peer.member.as_str(), 1, now()) {
+        return Ok(());
+    }
+    let most = site.node.config.server.as_ref().map_or(0, |server| server.entries_a_minute);
+    Err(Refusal {
+        who: peer.member.to_string(),
+        what: "to submit an entry".into(),
+        rule: Rule::Limit,
+        reason: format!("{most} entries were submitted in this minute"),
+        accepted: format!("at most {most} a minute; try again in a minute"),
+    })
 }
 
 /// Whom a refusal is about: an entry whose signature did not hold says nothing about

@@ -329,6 +329,10 @@ async fn may(
 }
 
 async fn ready(State(site): SiteState) -> Response {
+    if *site.publisher.standing().borrow() != ledger::Standing::Confirmed {
+        let text = "no quorum of witnesses has confirmed this ledger since the start\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    }
     match site.publisher.latest() {
         Some(c) if now().since(c.witnessed_at()) < 60_000 => "ready\n".into_response(),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "the newest witnessed checkpoint is old\n")

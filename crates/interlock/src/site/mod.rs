@@ -16,6 +16,7 @@ mod index;
 mod issue;
 mod legible;
 mod recordings;
+mod standing;
 mod wait;
 mod witness;
 
@@ -73,6 +74,8 @@ pub struct Site {
     blobs: Blobs,
     events: broadcast::Sender<api::Event>,
     refusals: Limiter,
+    /// Entries that each member may submit in a minute.
+    submitted: Limiter,
     /// Bytes of files that each member may store in an hour.
     uploads: Limiter,
     /// Held while a member's cosignature is compared with the one that is kept.
@@ -129,6 +132,7 @@ impl Site {
         })?;
         let blobs = Blobs::open(data.join("blobs"))?;
         let refusals = Limiter::new(20, Duration::from_secs(60));
+        let submitted = Limiter::new(server.entries_a_minute, Duration::from_secs(60));
         let uploads = Limiter::new(UPLOADS_AN_HOUR, Duration::from_secs(3600));
         Ok(Arc::new(Self {
             node,
@@ -141,6 +145,7 @@ impl Site {
             blobs,
             events,
             refusals,
+            submitted,
             uploads,
             cosigned: Mutex::default(),
             waiting: Waiting::default(),
@@ -149,7 +154,8 @@ impl Site {
     }
 
     /// Serves until `shutdown` completes: machines on `listener`, people on
-    /// `consoles` when a console is configured.
+    /// `consoles` when a console is configured. Ends by itself when the witnesses know
+    /// a longer log than this one; [`Site::behind`] then says so.
     pub async fn serve(
         self: Arc<Self>,
         listener: TcpListener,
@@ -192,6 +198,10 @@ impl Site {
                 ending.begin();
                 both.await
             }
+            () = self.fell_behind() => {
+                ending.begin();
+                both.await
+            }
         };
         issuing.abort();
         self.sequencer.close().await;
@@ -202,10 +212,16 @@ impl Site {
     /// Appends an entry; durable when this returns.
     async fn append(&self, entry: &Entry) -> Result<Appended, AppendError> {
         match Checked::of(&self.plant, entry.clone()) {
-            Ok(entry) => self.sequencer.append(entry).await,
+            Ok(entry) => self.append_checked(entry).await,
             Err(Unfit::Refused(refusal)) => Err(refusal.into()),
             Err(Unfit::Form(e)) => Err(AppendError::Stopped(e.to_string())),
         }
+    }
+
+    /// The one way into the sequencer.
+    async fn append_checked(&self, entry: Checked) -> Result<Appended, AppendError> {
+        self.whole().await?;
+        self.sequencer.append(entry).await
     }
 
     /// States something as the site.

@@ -9,6 +9,8 @@
     clippy::indexing_slicing
 )]
 
+pub mod house;
+
 use api::Submitted;
 use axum::{
     Json, Router,

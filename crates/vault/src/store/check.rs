@@ -48,6 +48,23 @@ impl std::fmt::Display for Finding {
     }
 }
 
+/// What one pack file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackCheck {
+    /// Whole blocks, each with the digest that its header states.
+    pub blocks: usize,
+    /// Where the last of them ends; behind it a block may be in the making.
+    pub end: u64,
+    /// Bytes before that which belong to no block.
+    pub damaged: u64,
+}
+
+/// Reads and hashes every block of a pack, also of one that a store is writing.
+pub fn check_pack(file: &std::fs::File) -> std::io::Result<PackCheck> {
+    let scan = super::pack::scan(&super::OsDisk, file)?;
+    Ok(PackCheck { blocks: scan.entries.len(), end: scan.end, damaged: scan.damaged })
+}
+
 /// What a check read and found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckReport {

@@ -23,7 +23,7 @@ mod disk;
 mod pack;
 mod roots;
 
-pub use check::{CheckReport, Finding};
+pub use check::{CheckReport, Finding, PackCheck, check_pack};
 pub use disk::{Disk, OsDisk};
 pub use pack::MAX_BLOCK;
 pub use roots::Root;

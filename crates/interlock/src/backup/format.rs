@@ -1,0 +1,139 @@
+//! The file of a backup.
+//!
+//! ```text
+//! interlock-backup/v1\n
+//! {"ciphertext":"…","enc":"…"}\n      a fresh key, sealed by HPKE to the recipient
+//! Tink streaming AEAD, AES256_GCM_HKDF, 1 MiB segments, under that key;
+//!   the associated data is all that stands before
+//! ```
+//!
+//! Inside is a tar: the site's folder under `site/`, and at the end `manifest.json`
+//! with the SHA-256 of each file. So a backup can be opened with libraries that are
+//! not ours. Cut, changed or reordered bytes do not open.
+
+use anyhow::{Context as _, Result, bail};
+use base::{Digest, Id, Millis};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::File,
+    io::{self, BufWriter, Read, Write},
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::Path,
+};
+use vault::{
+    grant_key::{WrappedKey, unwrap, wrap_for},
+    seal::{
+        OpeningReader, SEGMENT, SealingWriter, SegmentSink, SegmentSource, StreamHeader, StreamKey,
+    },
+};
+
+const MAGIC: &[u8] = b"interlock-backup/v1\n";
+const INFO: &[u8] = b"interlock/backup/v1";
+/// The most bytes before the ciphertext.
+const MAX_HEAD: usize = 1024;
+/// The folder in the tar that holds the site's files.
+pub const FOLDER: &str = "site";
+/// The last file in the tar.
+pub const MANIFEST: &str = "manifest.json";
+
+/// What a backup holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Format of this file; 1.
+    pub version: u32,
+    /// The site.
+    pub site: Id,
+    /// Its genesis entry.
+    pub genesis: Digest,
+    /// When the backup was taken.
+    pub at: Millis,
+    /// Entries of the ledger in it.
+    pub entries: u64,
+    /// The root of these entries, which witnesses have cosigned.
+    pub root: Digest,
+    /// Every file, in the order of copying.
+    pub files: Vec<Row>,
+}
+
+/// One file of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Its path below the site's folder.
+    pub path: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub sha256: Digest,
+}
+
+/// Where the ciphertext goes.
+pub struct FileSink(BufWriter<File>);
+
+impl FileSink {
+    /// Makes all that was written durable.
+    pub fn finish(self) -> io::Result<()> {
+        self.0.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    }
+}
+
+impl SegmentSink for FileSink {
+    fn segment(&mut self, _: u32, _: bool, ciphertext: &[u8]) -> io::Result<()> {
+        self.0.write_all(ciphertext)
+    }
+}
+
+/// Begins a backup in a new file of mode 0600, sealed to an X25519 key.
+pub fn create(path: &Path, recipient: &[u8; 32]) -> Result<SealingWriter<FileSink>> {
+    let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
+    let mut file = BufWriter::new(file.with_context(|| format!("`{}`", path.display()))?);
+    let key = StreamKey::generate(aws_lc_rs::rand::fill)?;
+    let wrapped = wrap_for(recipient, INFO, b"", &key, aws_lc_rs::rand::fill)?;
+    let mut head = MAGIC.to_vec();
+    serde_json::to_writer(&mut head, &wrapped)?;
+    head.push(b'\n');
+    file.write_all(&head)?;
+    let header = StreamHeader::generate(aws_lc_rs::rand::fill)?;
+    Ok(SealingWriter::new(&key, header, &head, FileSink(file))?)
+}
+
+/// The ciphertext of a backup, behind its head.
+pub struct FileSource {
+    file: File,
+    start: u64,
+    len: u64,
+}
+
+impl SegmentSource for FileSource {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn segment(&mut self, index: u32) -> io::Result<Vec<u8>> {
+        let at = u64::from(index) * SEGMENT as u64;
+        let len = self.len.saturating_sub(at).min(SEGMENT as u64);
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        self.file.read_exact_at(&mut bytes, self.start + at)?;
+        Ok(bytes)
+    }
+}
+
+/// Opens a backup with the recipient's secret key.
+pub fn open(path: &Path, secret: &[u8; 32]) -> Result<OpeningReader<FileSource>> {
+    let file = File::open(path).with_context(|| format!("`{}`", path.display()))?;
+    let mut head = Vec::new();
+    (&file).take(MAX_HEAD as u64).read_to_end(&mut head)?;
+    let Some(rest) = head.strip_prefix(MAGIC) else {
+        bail!("`{}` is not a backup: it does not begin with its name", path.display());
+    };
+    let line = rest.iter().position(|byte| *byte == b'\n').context("the backup's head is cut")?;
+    let wrapped: WrappedKey = serde_json::from_slice(rest.get(..line).unwrap_or_default())
+        .context("the backup's head does not hold a sealed key")?;
+    let key = unwrap(secret, INFO, b"", &wrapped)
+        .map_err(|_| anyhow::anyhow!("the backup is sealed to another key, or its head changed"))?;
+    head.truncate(MAGIC.len() + line + 1);
+    let start = head.len() as u64;
+    let len = file.metadata()?.len().saturating_sub(start);
+    Ok(OpeningReader::new(&key, &head, FileSource { file, start, len })?)
+}

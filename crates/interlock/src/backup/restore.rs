@@ -1,0 +1,168 @@
+//! Restoring a backup into an empty folder, and verifying one without.
+
+use super::{
+    Hashing, Progress,
+    format::{self, FOLDER, FileSource, MANIFEST, Manifest, Row},
+    pour, sound,
+};
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use std::{
+    fs::{self, DirBuilder, File},
+    io::{self, Read},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Component, Path, PathBuf},
+};
+use vault::seal::OpeningReader;
+
+/// The most bytes of a manifest.
+const MAX_MANIFEST: u64 = 1 << 30;
+
+/// What was restored or verified.
+#[derive(Debug, Serialize)]
+pub struct Restored {
+    /// The site.
+    pub site: String,
+    /// Entries of the ledger.
+    pub entries: u64,
+    /// When the backup was taken.
+    pub at: base::Millis,
+    /// Files.
+    pub files: usize,
+    /// Recordings that are whole: their blocks, and the key that the ledger names.
+    pub recordings: usize,
+    /// Recordings that are not, and other damage.
+    pub findings: Vec<String>,
+}
+
+/// Restores into a folder that is empty or not there. It gets its name only when
+/// all of it is written and verified.
+pub fn restore(
+    backup: &Path,
+    secret: &[u8; 32],
+    folder: &Path,
+    mut progress: Progress<'_>,
+) -> Result<Restored> {
+    if folder.exists() && fs::read_dir(folder)?.next().is_some() {
+        bail!("`{}` is not empty: a restore writes over nothing", folder.display());
+    }
+    let name = folder.file_name().context("the folder needs a name")?.to_string_lossy();
+    let partial = folder.with_file_name(format!(".{name}.restoring"));
+    if partial.exists() {
+        fs::remove_dir_all(&partial)?;
+    }
+    make_dir(&partial)?;
+    let manifest = unpack(backup, secret, Some(&partial), &mut progress)?;
+    progress.now("verifying what was written");
+    let (recordings, findings) = sound::check(&partial, &manifest)?;
+    sync_folders(&partial)?;
+    if folder.exists() {
+        fs::remove_dir(folder)?;
+    }
+    fs::rename(&partial, folder)?;
+    let above = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(above)?.sync_all()?;
+    Ok(restored(&manifest, recordings, findings))
+}
+
+/// Reads and verifies all of a backup without writing anything.
+pub fn verify(backup: &Path, secret: &[u8; 32], mut progress: Progress<'_>) -> Result<Restored> {
+    let manifest = unpack(backup, secret, None, &mut progress)?;
+    Ok(restored(&manifest, 0, Vec::new()))
+}
+
+fn restored(manifest: &Manifest, recordings: usize, findings: Vec<String>) -> Restored {
+    Restored {
+        site: manifest.site.to_string(),
+        entries: manifest.entries,
+        at: manifest.at,
+        files: manifest.files.len(),
+        recordings,
+        findings,
+    }
+}
+
+/// Goes through the tar, writes its files when a folder is given, and holds them
+/// against the manifest at its end.
+fn unpack(
+    backup: &Path,
+    secret: &[u8; 32],
+    into: Option<&Path>,
+    progress: &mut Progress<'_>,
+) -> Result<Manifest> {
+    let sealed: OpeningReader<FileSource> = format::open(backup, secret)?;
+    let mut tar = tar::Archive::new(sealed);
+    let mut rows: Vec<Row> = Vec::new();
+    for entry in tar.entries()? {
+        let entry = entry.context("the backup does not open")?;
+        let path = entry.path()?.into_owned();
+        if path == Path::new(MANIFEST) {
+            let mut bytes = Vec::new();
+            entry.take(MAX_MANIFEST).read_to_end(&mut bytes)?;
+            let manifest: Manifest =
+                serde_json::from_slice(&bytes).context("the backup's manifest")?;
+            if manifest.version != 1 {
+                bail!("a backup of version {}, this program reads 1", manifest.version);
+            }
+            if manifest.files != rows {
+                bail!("the backup holds other files than its manifest says");
+            }
+            return Ok(manifest);
+        }
+        let path = inner(&path)?;
+        let shown = path.to_str().context("a path that is not UTF-8")?.to_owned();
+        let mut reader = Hashing::new(entry);
+        match into {
+            Some(folder) => write(&folder.join(&path), &mut reader, progress),
+            None => pour(&mut reader, &mut io::sink(), progress).map(|_| ()),
+        }
+        .with_context(|| format!("`{shown}`"))?;
+        let (bytes, sha256) = reader.finish()?;
+        rows.push(Row { path: shown, bytes, sha256 });
+    }
+    bail!("the backup has no manifest at its end: it was not finished")
+}
+
+/// A path below the site's folder; anything that could lead elsewhere is refused.
+fn inner(path: &Path) -> Result<PathBuf> {
+    let inner = path.strip_prefix(FOLDER).ok();
+    let plain = |p: &&Path| p.components().all(|c| matches!(c, Component::Normal(_)));
+    let inner = inner.filter(plain).filter(|p| p.components().next().is_some());
+    inner.map(Path::to_owned).with_context(|| format!("`{}` leads elsewhere", path.display()))
+}
+
+fn write(path: &Path, from: &mut impl Read, progress: &mut Progress<'_>) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        make_dir(folder)?;
+    }
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    pour(from, &mut file, progress)?;
+    file.sync_all()
+}
+
+fn make_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+fn sync_folders(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stays_below_the_folder() {
+        for bad in ["/etc/passwd", "site", "site/../x", "other/x", "site/a/../../x", ""] {
+            assert!(inner(Path::new(bad)).is_err(), "{bad}");
+        }
+        assert!(inner(Path::new("site/data/keys/master.key")).is_ok());
+    }
+}

@@ -1,0 +1,252 @@
+//! A site's folder backed up while it runs, restored as on an empty machine, and the
+//! old backup that must not become a second history.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use common::{
+    Plant,
+    house::{House, Parcel},
+    id,
+};
+use node::{fresh_nonce, now};
+use plant::{
+    Body,
+    body::{Grant, Hold, Outcome, RunEnded, RunStarted},
+};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+fn hold(reason: &str) -> Body {
+    Body::Hold(Hold { cell: Some(id("cell-2")), reason: reason.into() })
+}
+
+/// Calls `interlock --json`: its exit code and its answer.
+fn call<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> (i32, Value) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_interlock"));
+    let done = command.arg("--json").args(arguments).output().unwrap();
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    let said = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    (done.status.code().unwrap(), said)
+}
+
+fn done<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Value {
+    let (code, said) = call(arguments);
+    assert_eq!(code, 0, "{said}");
+    said
+}
+
+fn refused<S: AsRef<std::ffi::OsStr>>(arguments: &[S], words: &str) {
+    let (code, said) = call(arguments);
+    assert_ne!(code, 0, "{said}");
+    assert!(said["detail"].as_str().unwrap().contains(words), "`{words}`: {said}");
+}
+
+fn serve(folder: &Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_interlock"));
+    let command = command.arg("--json").arg("serve").arg(folder).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Ends a plant's site as a power cut does, and runs another folder in its place.
+fn lose(plant: &mut Plant) {
+    plant.site.kill().unwrap();
+    plant.site.wait().unwrap();
+}
+
+async fn ready(plant: &Plant) {
+    let auditor = plant.machine("auditor").1;
+    let ready = async {
+        while auditor.bytes("/readyz", 1024).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ready).await.expect("the site is ready");
+}
+
+async fn witnessed(plant: &Plant, member: &str, body: &Body) -> api::Submitted {
+    let (node, client) = plant.machine(member);
+    let entry = node.sign(body, now(), fresh_nonce().unwrap()).unwrap();
+    client.submit_witnessed(&entry).await.unwrap()
+}
+
+/// A recording as a cell delivers it: key, blocks, checkpoints, entry.
+async fn deliver(house: &House) -> Parcel {
+    let order = house.order("cell-1").await;
+    let one = house.plant.machine("cell-1").0;
+    let parcel = Parcel::of(&one, order, "state", b"one");
+    let root = vault::address::parse_cid(&parcel.manifest.root_cid).unwrap();
+    let mut car = vault::car::CarWriter::new(Vec::new(), &root).unwrap();
+    car.block(&root, b"one").unwrap();
+    let told = [
+        house.put_key("cell-1", &parcel, &parcel.signed(&one)).await,
+        house.put("cell-1", &root.to_string(), car.finish().unwrap()).await,
+        house.put_checkpoints("cell-1", &parcel, parcel.body()).await,
+    ];
+    assert!(told.iter().all(|(status, _)| *status == StatusCode::NO_CONTENT), "{told:?}");
+    let ended = RunEnded {
+        lost: 0,
+        order,
+        outcome: Outcome::Finished,
+        reason: String::new(),
+        samples: 1,
+        viewpoints: 1,
+    };
+    let started = RunStarted { checkpoint: 1, order };
+    for body in [Body::RunStarted(started), Body::RunEnded(ended), parcel.entry(&one)] {
+        house.plant.state_by_file("cell-1", &body).await;
+    }
+    parcel
+}
+
+async fn granted(house: &House, parcel: &Parcel) {
+    let grant = Body::Grant(Grant {
+        budget: 1000,
+        not_after: now().plus(600_000),
+        not_before: now(),
+        order: parcel.manifest.order,
+        processor: id("analyst"),
+        purpose: "a look".into(),
+        recordings: BTreeSet::from([parcel.manifest.root_cid.clone()]),
+        terms: Vec::new(),
+    });
+    witnessed(&house.plant, "officer-1", &grant).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_comes_back_from_its_backup_and_an_old_one_never_forks() {
+    let mut house = House::open().await;
+    let parcel = deliver(&house).await;
+    granted(&house, &parcel).await;
+    let at = |name: &str| house.plant.dir.path().join(name).display().to_string();
+    let (key, backup, kept) = (at("backup.key"), at("site.backup"), at("kept"));
+    let (site, auditor) = (at("site"), at("auditor"));
+    let (first, second) = (at("first"), at("second"));
+    let public = done(&["backup", "key", &key])["public"].as_str().unwrap().to_owned();
+    let public = public.as_str();
+
+    // The ledger grows while the backup is taken.
+    let (node, client) = house.plant.machine("auditor");
+    let writing = tokio::spawn(async move {
+        for nth in 0..300 {
+            let body = hold(&format!("number {nth}"));
+            let entry = node.sign(&body, now(), fresh_nonce().unwrap()).unwrap();
+            client.submit(&entry).await.unwrap();
+        }
+    });
+    let take = ["backup", &site, &backup, "--to", public].map(str::to_owned);
+    let taken = tokio::task::spawn_blocking(move || done(&take)).await.unwrap();
+    assert_eq!(taken["taken"]["findings"], serde_json::json!([]), "{taken}");
+    refused(&["backup", &site, &backup, "--to", public], "never replaces");
+    writing.await.unwrap();
+    let last = witnessed(&house.plant, "auditor", &hold("the last")).await.index;
+    done(&["--dir", &auditor, "ledger", "copy", &kept]);
+
+    // Nothing of the site is in it in clear, and only the right key opens it.
+    let bytes = std::fs::read(&backup).unwrap();
+    let log_key = std::fs::read(Path::new(&site).join("log.key")).unwrap();
+    assert!(!bytes.windows(16).any(|part| part == &log_key[..16]));
+    let other = at("other.key");
+    done(&["backup", "key", &other]);
+    refused(&["backup", "verify", &backup, "--key", &other], "another key");
+    let damaged = at("damaged");
+    for (name, edit) in [
+        ("changed", &(|b: &mut Vec<u8>| *b.iter_mut().nth(5000).unwrap() ^= 1) as &dyn Fn(&mut _)),
+        ("cut", &|b: &mut Vec<u8>| b.truncate(b.len() - 40)),
+        ("extended", &|b: &mut Vec<u8>| b.push(0)),
+        ("of another head", &|b: &mut Vec<u8>| b[40] ^= 1),
+    ] {
+        let mut copy = bytes.clone();
+        edit(&mut copy);
+        std::fs::write(&damaged, &copy).unwrap();
+        assert_ne!(call(&["backup", "verify", &damaged, "--key", &key]).0, 0, "{name}");
+        assert_ne!(call(&["restore", &damaged, &first, "--key", &key]).0, 0, "{name}");
+        assert!(!Path::new(&first).exists(), "{name}: half a restore has no name");
+    }
+    assert_eq!(done(&["backup", "verify", &backup, "--key", &key])["site"], "plant");
+
+    lose(&mut house.plant);
+    refused(&["restore", &backup, &site, "--key", &key], "not empty");
+    for folder in [&first, &second] {
+        let restored = done(&["restore", &backup, folder, "--key", &key]);
+        assert_eq!((&restored["recordings"], &restored["findings"]), (&1.into(), &Value::Array(vec![])));
+        assert_eq!(restored["entries"], taken["taken"]["entries"]);
+    }
+    for secret in ["log.key", "sign.key", "data/keys/master.key"] {
+        let mode = std::fs::metadata(Path::new(&first).join(secret)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{secret}");
+    }
+
+    // It is behind the witness: it says so, takes nothing and ends.
+    let anchors = at("auditor/anchors.json");
+    let ledger = format!("{first}/data/ledger");
+    let size = || done(&["ledger", "check", &ledger, "--anchors", &anchors])["entries"].clone();
+    let before = size();
+    let ended = tokio::task::spawn_blocking({
+        let site = serve(Path::new(&first));
+        move || site.wait_with_output().unwrap()
+    });
+    let ended = tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert_eq!(ended.status.code(), Some(4), "{said}");
+    assert!(said.contains("old copy") && said.contains("ledger extend"), "{said}");
+    assert_eq!(size(), before, "an entry was taken");
+
+    // From the auditor's copy, and from the old disk.
+    let all = Value::from(last + 1);
+    assert_eq!(done(&["ledger", "extend", &first, "--from", &kept])["entries"], all);
+    let old = format!("{site}/data/ledger");
+    assert_eq!(done(&["ledger", "extend", &second, "--from", &old])["entries"], all);
+    refused(&["ledger", "extend", &first, "--from", &kept], "nothing to fetch");
+
+    house.plant.site = serve(Path::new(&first));
+    ready(&house.plant).await;
+    assert_eq!(witnessed(&house.plant, "auditor", &hold("after")).await.index, last + 1);
+    house.order("cell-1").await;
+    let analyst = house.plant.machine("analyst").1;
+    let block = format!("/ipfs/{}?format=raw", parcel.manifest.root_cid);
+    assert_eq!(analyst.bytes(&block, 100).await.unwrap(), b"one", "read under the old grant");
+    done(&["--dir", &auditor, "ledger", "copy", &kept]);
+    done(&["--dir", &auditor, "audit", "replay"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_entry_is_taken_before_the_witnesses_have_spoken() {
+    let mut plant = Plant::start(&[]).await;
+    let last = witnessed(&plant, "auditor", &hold("before")).await.index;
+    lose(&mut plant);
+    // The witness's certificate is at another address now.
+    let path = plant.folder("site").join("interlock.toml");
+    let known = std::fs::read_to_string(&path).unwrap();
+    let config = node::config::read_config(&path).unwrap();
+    let witness = &config.server.unwrap().witnesses[0].url;
+    std::fs::write(&path, known.replace(witness, "https://127.0.0.1:9")).unwrap();
+    plant.site = serve(&plant.folder("site"));
+    let (node, client) = plant.machine("auditor");
+    let live = async {
+        while client.bytes("/livez", 100).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), live).await.unwrap();
+    let entry = node.sign(&hold("early"), now(), fresh_nonce().unwrap()).unwrap();
+    let post = client.request(Method::POST, "/api/v1/entries").body(entry.bytes().unwrap());
+    let answer = post.header("content-type", "application/json").send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.text().await.unwrap().contains("witnesses"));
+    let unready = client.request(Method::GET, "/readyz").send().await.unwrap();
+    assert_eq!(unready.status(), StatusCode::SERVICE_UNAVAILABLE);
+
+    lose(&mut plant);
+    std::fs::write(&path, known).unwrap();
+    plant.site = serve(&plant.folder("site"));
+    ready(&plant).await;
+    assert_eq!(witnessed(&plant, "auditor", &hold("after")).await.index, last + 1);
+}
