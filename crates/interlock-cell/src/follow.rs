@@ -38,6 +38,10 @@ const MOST_BYTES: usize = 1 << 30;
 const IDLE: Duration = Duration::from_millis(200);
 /// How soon a log that has just grown is looked at again.
 const BUSY: Duration = Duration::from_millis(40);
+/// How long a checkpoint may take to arrive, and a bundle: a site that answers a byte
+/// at a time must not keep the cell from asking again.
+const NOTE_PATIENCE: Duration = Duration::from_secs(10);
+const BUNDLE_PATIENCE: Duration = Duration::from_secs(60);
 /// How long to wait after an error.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -47,18 +51,20 @@ struct SiteLog(Client);
 #[async_trait]
 impl LogSource for SiteLog {
     async fn checkpoint(&self) -> Result<Vec<u8>, SourceError> {
-        self.read("/checkpoint", MAX_NOTE_BYTES).await
+        self.read("/checkpoint", MAX_NOTE_BYTES, NOTE_PATIENCE).await
     }
 
     async fn entries(&self, index: u64, width: u64) -> Result<Vec<u8>, SourceError> {
         let tile = Tile { level: None, index, width };
-        self.read(&format!("/{tile}"), MAX_BUNDLE).await
+        self.read(&format!("/{tile}"), MAX_BUNDLE, BUNDLE_PATIENCE).await
     }
 }
 
 impl SiteLog {
-    async fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, SourceError> {
-        self.0.bytes(path, limit).await.map_err(|e| SourceError(e.to_string()))
+    async fn read(&self, path: &str, most: usize, long: Duration) -> Result<Vec<u8>, SourceError> {
+        let late = |_| SourceError(format!("`{path}` took longer than {} s", long.as_secs()));
+        let read = tokio::time::timeout(long, self.0.bytes(path, most)).await.map_err(late)?;
+        read.map_err(|e| SourceError(e.to_string()))
     }
 }
 
@@ -123,7 +129,6 @@ pub async fn follow(cell: Arc<Cell>) -> anyhow::Result<()> {
             MOST_BYTES,
         ),
         seen: seen(cell.dir())?,
-        trouble: None,
     };
     while cell.distrust().is_none() {
         let pause = tokio::select! {
@@ -142,7 +147,6 @@ struct Log {
     source: SiteLog,
     follower: Follower,
     seen: Option<Seen>,
-    trouble: Option<String>,
 }
 
 impl Log {
@@ -153,7 +157,7 @@ impl Log {
             Ok(leaves) => leaves,
             Err(error) => return Ok(self.failed(cell, &error)),
         };
-        if self.trouble.take().is_some() {
+        if cell.trouble().take().is_some() {
             tracing::info!("the ledger is followed again");
         }
         let newest = self.follower.latest().cloned();
@@ -169,7 +173,12 @@ impl Log {
         if let Some(newest) = newest.as_ref().filter(|_| grown) {
             let now_seen = Seen::of(newest);
             let bytes = serde_json::to_vec(&now_seen)?;
-            tokio::task::block_in_place(|| files::replace(&seen_path(cell.dir()), &bytes))?;
+            let path = seen_path(cell.dir());
+            // What is not written down counts as not seen: nothing is decided from it.
+            while let Err(error) = tokio::task::block_in_place(|| files::replace(&path, &bytes)) {
+                tracing::error!(%error, path = %path.display(), "what was seen cannot be written");
+                tokio::time::sleep(RETRY).await;
+            }
             self.seen = Some(now_seen);
         }
         let (genesis, id) = (&cell.node.anchors.genesis, &cell.id);
@@ -187,9 +196,8 @@ impl Log {
         if lies(error) {
             // `fold` records why.
             let _ = cell.fold(|_| Err(text));
-        } else if self.trouble.as_ref() != Some(&text) {
+        } else if cell.trouble().replace(text.clone()).as_ref() != Some(&text) {
             tracing::warn!(%error, "the ledger cannot be followed, trying again");
-            self.trouble = Some(text);
         }
         RETRY
     }
