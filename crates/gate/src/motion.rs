@@ -342,6 +342,15 @@ fn time(
     let (age, fresh) = (now.since(newest.witnessed_at()), plant.anchors.freshness_ms);
     let ahead = newest.witnessed_at().since(now);
     let lag = newest.size().saturating_sub(state.index + 1);
+    let fresh_enough = age <= fresh && ahead <= plant.anchors.clock_skew_ms;
+    let over = Check::new(
+        Rule::Time,
+        now < order.not_after,
+        format!("it is {now}, the order ends at {}", order.not_after),
+        "a start within the order's window",
+    );
+    // A clock that the witnesses do not bear out ends no order for good.
+    let over = if fresh_enough { over } else { over.transient() };
     [
         Check::new(
             Rule::Time,
@@ -350,15 +359,10 @@ fn time(
             "a start within the order's window",
         )
         .transient(),
-        Check::new(
-            Rule::Time,
-            now < order.not_after,
-            format!("it is {now}, the order ends at {}", order.not_after),
-            "a start within the order's window",
-        ),
+        over,
         Check::new(
             Rule::Freshness,
-            age <= fresh && ahead <= plant.anchors.clock_skew_ms,
+            fresh_enough,
             match ahead {
                 0 => format!("the newest witnessed checkpoint is {age} ms old"),
                 _ => format!("the newest witnessed checkpoint is {ahead} ms ahead of this clock"),

@@ -212,6 +212,18 @@ fn the_window_is_exact_by_the_cells_own_clock() {
 }
 
 #[test]
+fn a_clock_that_the_witnesses_do_not_bear_out_ends_no_order_for_good() {
+    let hour = 60 * MINUTE;
+    assert_eq!(shut(|a| a.now = a.now.plus(hour)), (Rule::Time, true));
+    assert_eq!(shut(|a| a.now = Millis(a.now.0 - hour)), (Rule::Time, true));
+    let late = |a: &mut Asking| {
+        a.now = a.now.plus(hour);
+        a.witnessed_at = Millis(a.now.0 / 1000 * 1000);
+    };
+    assert_eq!(shut(late), (Rule::Time, false));
+}
+
+#[test]
 fn the_view_must_be_fresh_and_of_this_time() {
     let seen = |witnessed_at: Millis| {
         let mut asking = Asking::new();

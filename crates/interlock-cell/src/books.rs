@@ -45,16 +45,29 @@ impl Books {
         self.journal.known()
     }
 
-    /// Writes an act down, durably, and queues what it causes.
+    /// Whether no act can be written down any more until they are opened again.
+    pub fn is_broken(&self) -> bool {
+        self.journal.is_broken()
+    }
+
+    /// Writes an act down, durably, and queues what it causes, now or, when the disk
+    /// has no room for that, by a later [`Books::queue`].
     ///
     /// # Errors
     /// The disk failed: the act must not take effect.
     pub fn record(&mut self, now: Millis, act: Act, items: Vec<Item>) -> Result<(), BooksError> {
         self.journal.write(now, act, items)?;
-        self.queue(now)
+        if let Err(error) = self.queue(now) {
+            tracing::warn!(%error, "what is to be delivered waits in the journal");
+        }
+        Ok(())
     }
 
-    fn queue(&mut self, now: Millis) -> Result<(), BooksError> {
+    /// Queues what could not be queued before.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn queue(&mut self, now: Millis) -> Result<(), BooksError> {
         let items = self.known().unqueued.clone();
         if items.is_empty() {
             return Ok(());

@@ -41,6 +41,11 @@ use tokio::sync::watch;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a waiting cell looks again.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long a cell that the disk keeps from working waits.
+const OBSTACLE: Duration = Duration::from_secs(2);
+/// Bytes that must be free before a run may start, so that it does not end for want of
+/// them.
+const RUN_BYTES: u64 = 64 << 20;
 /// How often a stop is tried.
 const STOP_TRIES: u32 = 3;
 
@@ -105,6 +110,8 @@ pub struct Cell {
     distrust: Mutex<Option<String>>,
     running: Mutex<Option<Running>>,
     obstacle: Mutex<Option<String>>,
+    unwritten_hold: Mutex<Option<String>>,
+    trouble: Mutex<Option<String>>,
     picture: Mutex<Option<Picture>>,
     _lock: File,
 }
@@ -141,6 +148,8 @@ impl Cell {
             distrust: Mutex::new(distrust),
             running: Mutex::default(),
             obstacle: Mutex::default(),
+            unwritten_hold: Mutex::default(),
+            trouble: Mutex::default(),
             picture: Mutex::default(),
             dir,
             node,
@@ -171,6 +180,16 @@ impl Cell {
     /// Why the cell itself cannot start a run, besides the robot.
     pub fn obstacle(&self) -> MutexGuard<'_, Option<String>> {
         locked(&self.obstacle)
+    }
+
+    /// Why the ledger cannot be followed just now, which is no reason to distrust it.
+    pub fn trouble(&self) -> MutexGuard<'_, Option<String>> {
+        locked(&self.trouble)
+    }
+
+    /// A hold that the disk had no room for.
+    fn unwritten_hold(&self) -> MutexGuard<'_, Option<String>> {
+        locked(&self.unwritten_hold)
     }
 
     /// The newest picture of a run.
@@ -219,8 +238,9 @@ impl Cell {
         Standing {
             closing: *self.closing.borrow(),
             run: self.running().clone(),
-            hold: view.own_hold(&books.known().holds),
-            obstacle: self.obstacle().clone(),
+            trouble: self.trouble().clone(),
+            hold: view.own_hold(&books.known().holds).or_else(|| self.unwritten_hold().clone()),
+            obstacle: self.obstacle().clone().or_else(|| self.room(RUN_BYTES).err()),
             robot: decide::ready(&self.driver.health()).err().map(|why| why.to_string()),
         }
     }
@@ -228,6 +248,31 @@ impl Cell {
     /// Signs a statement of the cell.
     pub fn sign(&self, body: &Body) -> anyhow::Result<Entry> {
         Ok(self.node.sign(body, now(), fresh_nonce()?)?)
+    }
+
+    /// Whether the cell's disk has so many bytes to spare.
+    ///
+    /// # Errors
+    /// Words for people: how much is free, where, and how much is needed.
+    pub fn room(&self, bytes: u64) -> Result<(), String> {
+        node::disk::room(&self.dir, bytes)
+    }
+
+    /// Waits after a failure of the disk that another try may mend, and says meanwhile
+    /// why nothing moves.
+    ///
+    /// # Errors
+    /// The failure again: the journal takes nothing any more, or the cell closes.
+    pub async fn set_back(&self, what: &str, error: anyhow::Error) -> anyhow::Result<()> {
+        if self.books().is_broken() || *self.closing.borrow() {
+            return Err(error.context(what.to_owned()));
+        }
+        let why = format!("{what}: {error:#}");
+        tracing::error!(why, "the cell tries again");
+        *self.obstacle() = Some(why);
+        tokio::time::sleep(OBSTACLE).await;
+        *self.obstacle() = None;
+        Ok(())
     }
 
     /// Writes an act down, durably, and queues what it causes.
@@ -268,14 +313,18 @@ impl Cell {
     }
 
     /// Places a hold on this cell, here at once and on the ledger when it can, and
-    /// stops the robot.
+    /// stops the robot, whatever the disk says.
     pub async fn hold(&self, reason: String) -> anyhow::Result<()> {
         tracing::error!(reason, "the cell holds itself");
         let hold = Hold { cell: Some(self.id.clone()), reason: reason.clone() };
         let entry = self.sign(&Body::Hold(hold))?;
         let act = Act::Held { entry: entry.id()?, reason: reason.clone() };
-        self.record(act, vec![Item::Entry(Box::new(entry))])?;
-        self.stop(Outcome::Stopped, &reason).await
+        let written = self.record(act, vec![Item::Entry(Box::new(entry))]);
+        if written.is_err() {
+            *self.unwritten_hold() = Some(format!("{reason} (not on record: the disk failed)"));
+        }
+        let stopped = self.stop(Outcome::Stopped, &reason).await;
+        written.and(stopped)
     }
 
     /// Ends the runs that a crash cut: the robot is stopped, the order stays used.
@@ -321,7 +370,11 @@ pub async fn work(cell: Arc<Cell>) -> anyhow::Result<()> {
                 tracing::info!(order = %order.order(), "an order is permitted");
                 run::carry_out(&cell, order).await?;
             }
-            Next::Refuse(order, refusal) => cell.refuse(order, refusal)?,
+            Next::Refuse(order, refusal) => {
+                if let Err(error) = cell.refuse(order, refusal) {
+                    cell.set_back("a refusal could not be written down", error).await?;
+                }
+            }
             Next::Idle => {
                 tokio::select! {
                     _ = changed.changed() => {}

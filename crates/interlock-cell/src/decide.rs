@@ -33,6 +33,8 @@ pub struct Standing {
     pub closing: bool,
     /// The run in progress.
     pub run: Option<Running>,
+    /// Why the ledger cannot be followed just now.
+    pub trouble: Option<String>,
     /// Why the cell holds itself.
     pub hold: Option<String>,
     /// Why the cell cannot start a run.

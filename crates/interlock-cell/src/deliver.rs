@@ -13,7 +13,8 @@ use crate::{
 use api::{Delivery, PREFIX, SealedKey};
 use base::Rule;
 use bytes::Bytes;
-use node::ClientError;
+use node::{ClientError, now};
+use proof::entry::Entry;
 use reqwest::{Body, Method, header::CONTENT_TYPE};
 use std::{
     collections::HashSet,
@@ -27,6 +28,8 @@ use vault::{address::parse_cid, grant_key::wrap_for, ingest::export_car, keys::K
 
 /// The first wait after an error, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// How long the site's answer to an entry, or the end of any answer, may take.
+const ANSWER: Duration = Duration::from_secs(30);
 /// How often an empty outbox is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 /// The most bytes of an answer to a delivery.
@@ -68,13 +71,12 @@ fn later(error: impl std::fmt::Display) -> Trouble {
 /// Delivers until the cell closes; then what is left, as long as the site answers.
 ///
 /// # Errors
-/// The outbox on disk failed.
+/// None: a disk that fails is tried again, as a site is.
 pub async fn deliver(cell: Arc<Cell>) -> anyhow::Result<()> {
     let (mut changed, closing) = (cell.changed.subscribe(), cell.closing.subscribe());
     let mut wait = BACKOFF.0;
     loop {
-        let first = cell.books().outbox.first().map(|(number, item)| (number, item.clone()));
-        let Some((number, item)) = first else {
+        let Some((number, item)) = tokio::task::block_in_place(|| first(&cell)) else {
             if *closing.borrow() && cell.running().is_none() {
                 return Ok(());
             }
@@ -85,7 +87,8 @@ pub async fn deliver(cell: Arc<Cell>) -> anyhow::Result<()> {
         match send(&cell, &item).await {
             Ok(()) => {
                 tracing::info!(what = item.word(), "delivered");
-                tokio::task::block_in_place(|| cell.books().outbox.delivered(number))?;
+                settled(tokio::task::block_in_place(|| cell.books().outbox.delivered(number)))
+                    .await;
                 wait = BACKOFF.0;
             }
             Err(Trouble::Refused(reason)) => {
@@ -94,7 +97,10 @@ pub async fn deliver(cell: Arc<Cell>) -> anyhow::Result<()> {
                     reason,
                     "the site refused it; it is kept aside"
                 );
-                tokio::task::block_in_place(|| cell.books().outbox.refuse(number, &reason))?;
+                settled(tokio::task::block_in_place(|| {
+                    cell.books().outbox.refuse(number, &reason)
+                }))
+                .await;
             }
             Err(Trouble::Later(reason)) => {
                 if *closing.borrow() && cell.running().is_none() {
@@ -111,10 +117,63 @@ pub async fn deliver(cell: Arc<Cell>) -> anyhow::Result<()> {
     }
 }
 
+/// The item to deliver next and its number, stated anew if need be.
+fn first(cell: &Cell) -> Option<(u64, Item)> {
+    let mut books = cell.books();
+    if let Err(error) = books.queue(now()) {
+        tracing::debug!(%error, "the disk has no room for what is to be delivered");
+    }
+    let (number, item) = books.outbox.first().map(|(number, item)| (number, item.clone()))?;
+    let Some(entry) = restated(cell, item.entry()) else { return Some((number, item)) };
+    let item = match item {
+        Item::Entry(_) => Item::Entry(Box::new(entry)),
+        Item::Recording(parcel) => Item::Recording(Box::new(Parcel { entry, ..*parcel })),
+    };
+    // On the disk first: should the site take it, this very entry is repeated.
+    match books.outbox.replace(number, item.clone()) {
+        Ok(()) => Some((number, item)),
+        Err(error) => {
+            tracing::warn!(%error, "an entry could not be stated anew");
+            None
+        }
+    }
+}
+
+/// The same statement as of now, when it was signed by a clock that has been set back
+/// since: the ledger would not take it before that time comes. A hold keeps its
+/// entry's name, by which it is released, and waits.
+fn restated(cell: &Cell, entry: &Entry) -> Option<Entry> {
+    let (statement, now) = (&entry.statement, now());
+    if statement.at <= now {
+        return None;
+    }
+    let body: plant::Body = serde_json::from_value(statement.body.clone()).ok()?;
+    if matches!(body, plant::Body::Hold(_)) {
+        return None;
+    }
+    tracing::warn!(signed = %statement.at, "the clock was set back: an entry is stated anew");
+    cell.node.sign(&body, now, statement.nonce.clone()).ok()
+}
+
+/// Waits when the outbox could not be changed; the item is then sent once more.
+async fn settled(changed: io::Result<()>) {
+    if let Err(error) = changed {
+        tracing::error!(%error, "the outbox could not be changed");
+        tokio::time::sleep(BACKOFF.1).await;
+    }
+}
+
 async fn send(cell: &Arc<Cell>, item: &Item) -> Result<(), Trouble> {
     match item {
-        Item::Entry(entry) => cell.client.submit(entry).await.map(|_| ()).map_err(Trouble::from),
+        Item::Entry(entry) => submit(cell, entry).await,
         Item::Recording(parcel) => recording(cell, parcel).await,
+    }
+}
+
+async fn submit(cell: &Cell, entry: &Entry) -> Result<(), Trouble> {
+    match tokio::time::timeout(ANSWER, cell.client.submit(entry)).await {
+        Ok(answer) => answer.map(|_| ()).map_err(Trouble::from),
+        Err(_) => Err(Trouble::Later(format!("no answer within {} s", ANSWER.as_secs()))),
     }
 }
 
@@ -144,7 +203,7 @@ async fn recording(cell: &Arc<Cell>, parcel: &Parcel) -> Result<(), Trouble> {
     let log = tokio::fs::read(cell.spool.checkpoints(&claim.recording)).await.map_err(later)?;
     put(cell, &format!("{base}/checkpoints"), "application/jsonl", log.into()).await?;
 
-    cell.client.submit(&parcel.entry).await?;
+    submit(cell, &parcel.entry).await?;
     tokio::task::block_in_place(|| {
         cell.spool.forget(&claim.recording).map_err(later)?;
         cell.spool.tidy();
@@ -155,8 +214,10 @@ async fn recording(cell: &Arc<Cell>, parcel: &Parcel) -> Result<(), Trouble> {
 async fn put(cell: &Cell, path: &str, kind: &str, body: Body) -> Result<(), Trouble> {
     let request = cell.client.request(Method::PUT, path).header(CONTENT_TYPE, kind).body(body);
     let answer = request.send().await.map_err(ClientError::from)?;
-    transport::client::read(answer, MAX_ANSWER).await?;
-    Ok(())
+    match tokio::time::timeout(ANSWER, transport::client::read(answer, MAX_ANSWER)).await {
+        Ok(read) => Ok(read.map(|_| ())?),
+        Err(_) => Err(Trouble::Later("half an answer".to_owned())),
+    }
 }
 
 /// The recording as a CAR, made while it is sent.

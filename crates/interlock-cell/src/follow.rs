@@ -42,12 +42,14 @@ const MAX_BUNDLE: usize = FULL as usize * (MAX_LEAF_BYTES + 2);
 const MOST_BYTES: usize = 1 << 30;
 /// How long the site may keep an answer until it has another checkpoint.
 const WAIT: Duration = Duration::from_secs(10);
-/// How much longer it may take before it is asked without waiting.
-const LATE: Duration = Duration::from_secs(5);
 /// How soon a log that had nothing new is looked at again, should the site not wait.
 const PACE: Duration = Duration::from_millis(200);
 /// How long a checkpoint is acted upon before it is cosigned: the robot comes first.
 const COSIGN: Duration = Duration::from_millis(500);
+/// How long a checkpoint may take to arrive, and a bundle: a site that answers a byte
+/// at a time must not keep the cell from asking again.
+const NOTE_PATIENCE: Duration = Duration::from_secs(10);
+const BUNDLE_PATIENCE: Duration = Duration::from_secs(60);
 /// How long to wait after an error.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -63,24 +65,24 @@ struct SiteLog {
 impl LogSource for SiteLog {
     async fn checkpoint(&self) -> Result<Vec<u8>, SourceError> {
         let Some((size, time)) = self.have else {
-            return self.read("/checkpoint", MAX_NOTE_BYTES).await;
+            return self.read("/checkpoint", MAX_NOTE_BYTES, NOTE_PATIENCE).await;
         };
         let wait = WAIT.as_millis();
         let path = format!("/checkpoint?size={size}&time={}&wait_ms={wait}", time.0);
-        let answer = tokio::time::timeout(WAIT + LATE, self.read(&path, MAX_NOTE_BYTES));
-        let late = |_| SourceError("the site keeps a checkpoint back".to_owned());
-        answer.await.map_err(late)?
+        self.read(&path, MAX_NOTE_BYTES, WAIT + NOTE_PATIENCE).await
     }
 
     async fn entries(&self, index: u64, width: u64) -> Result<Vec<u8>, SourceError> {
         let tile = Tile { level: None, index, width };
-        self.read(&format!("/{tile}"), MAX_BUNDLE).await
+        self.read(&format!("/{tile}"), MAX_BUNDLE, BUNDLE_PATIENCE).await
     }
 }
 
 impl SiteLog {
-    async fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, SourceError> {
-        self.client.bytes(path, limit).await.map_err(|e| SourceError(e.to_string()))
+    async fn read(&self, path: &str, most: usize, long: Duration) -> Result<Vec<u8>, SourceError> {
+        let late = |_| SourceError(format!("`{path}` took longer than {} s", long.as_secs()));
+        let read = tokio::time::timeout(long, self.client.bytes(path, most)).await.map_err(late)?;
+        read.map_err(|e| SourceError(e.to_string()))
     }
 }
 
@@ -149,7 +151,6 @@ pub async fn follow(cell: Arc<Cell>) -> anyhow::Result<()> {
         seen: seen(&kept, cell.dir())?,
         kept,
         newest,
-        trouble: None,
     };
     while cell.distrust().is_none() {
         let pause = tokio::select! {
@@ -172,7 +173,6 @@ struct Log {
     kept: Pair,
     /// The newest checkpoint that was acted upon, to be cosigned.
     newest: watch::Sender<Option<WitnessedCheckpoint>>,
-    trouble: Option<String>,
 }
 
 /// What tells a checkpoint from another.
@@ -186,12 +186,12 @@ impl Log {
         let asked = Instant::now();
         let had = self.follower.latest().map(mark);
         // After trouble what there is will do.
-        self.source.have = had.filter(|_| self.trouble.is_none());
+        self.source.have = had.filter(|_| cell.trouble().is_none());
         let leaves = match self.follower.poll(&self.source).await {
             Ok(leaves) => leaves,
             Err(error) => return Ok(self.failed(cell, &error)),
         };
-        if self.trouble.take().is_some() {
+        if cell.trouble().take().is_some() {
             tracing::info!("the ledger is followed again");
         }
         let newest = self.follower.latest().cloned();
@@ -207,7 +207,7 @@ impl Log {
         if let Some(newest) = newest.as_ref().filter(|_| grown) {
             let now_seen = Seen::of(newest);
             let bytes = serde_json::to_vec(&now_seen)?;
-            tokio::task::block_in_place(|| self.kept.write(&bytes))?;
+            self.keep(cell, &bytes).await;
             self.seen = Some(now_seen);
         }
         let (genesis, id) = (&cell.node.anchors.genesis, &cell.id);
@@ -222,14 +222,27 @@ impl Log {
         Ok(if news { Duration::ZERO } else { PACE.saturating_sub(asked.elapsed()) })
     }
 
+    /// Writes down what was seen. What is not written down counts as not seen: nothing
+    /// is decided from it, so this lasts until the disk takes it.
+    async fn keep(&mut self, cell: &Cell, seen: &[u8]) {
+        let path = seen_path(cell.dir());
+        while let Err(error) = tokio::task::block_in_place(|| self.kept.write(seen)) {
+            tracing::error!(%error, "what was seen cannot be written down");
+            tokio::time::sleep(RETRY).await;
+            let open = || Pair::open(Arc::new(RealFs), &path);
+            if let Ok(kept) = tokio::task::block_in_place(open) {
+                self.kept = kept;
+            }
+        }
+    }
+
     fn failed(&mut self, cell: &Cell, error: &FollowError) -> Duration {
         let text = error.to_string();
         if lies(error) {
             // `fold` records why.
             let _ = cell.fold(|_| Err(text));
-        } else if self.trouble.as_ref() != Some(&text) {
+        } else if cell.trouble().replace(text.clone()).as_ref() != Some(&text) {
             tracing::warn!(%error, "the ledger cannot be followed, trying again");
-            self.trouble = Some(text);
         }
         RETRY
     }

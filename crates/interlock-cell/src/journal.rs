@@ -6,9 +6,9 @@
 //! carries what is to be delivered because of it; [`Act::Queued`] says that all
 //! of that stands in the outbox, so a crash in between loses nothing.
 //!
-//! A last line without its end was being written when the power went: it had no
-//! effect yet and is cut off. Anything else that is wrong refuses to start, for a
-//! journal that lost a line could let an order move the robot twice.
+//! A last line without its end was being written when the power went or the disk was
+//! full: it had no effect yet and is cut off. Anything else that is wrong refuses to
+//! start, for a journal that lost a line could let an order move the robot twice.
 
 use crate::{files::sync_parent, outbox::Item};
 use base::{Digest, Millis, sha256};
@@ -169,8 +169,10 @@ impl Known {
 pub struct Journal {
     path: PathBuf,
     file: File,
+    /// Bytes of the whole lines.
+    length: u64,
     known: Known,
-    /// Set by a failed write: what the disk holds is unknown.
+    /// Set by a failed sync: what the disk holds is unknown.
     broken: bool,
 }
 
@@ -201,8 +203,8 @@ impl Journal {
                 |reason| JournalError::Corrupt { path: path.into(), line: at + 1, reason };
             known.take(parse(line).map_err(corrupt)?);
         }
-        file.seek(SeekFrom::End(0)).map_err(fail)?;
-        Ok(Self { path: path.into(), file, known, broken: false })
+        let length = file.seek(SeekFrom::End(0)).map_err(fail)?;
+        Ok(Self { path: path.into(), file, length, known, broken: false })
     }
 
     /// What the lines say.
@@ -210,24 +212,46 @@ impl Journal {
         &self.known
     }
 
+    /// Whether no act can be written any more until the journal is opened again.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     /// Writes an act down, with what is to be delivered because of it. It is on
     /// the disk when this returns.
     ///
     /// # Errors
-    /// The disk failed; from then on every act fails.
+    /// The disk failed and the act must not take effect. A later one may be written
+    /// unless [`Journal::is_broken`].
     pub fn write(&mut self, at: Millis, act: Act, items: Vec<Item>) -> Result<(), JournalError> {
         let line = Line { at, act, items };
-        let written = match self.broken {
-            true => Err(io::Error::other("an earlier write failed; restart the cell")),
-            false => encode(&line).and_then(|bytes| {
-                self.file.write_all(&bytes)?;
-                self.file.sync_data()
-            }),
-        };
-        self.broken |= written.is_err();
-        written.map_err(|source| JournalError::Io { path: self.path.clone(), source })?;
+        self.append(&line)
+            .map_err(|source| JournalError::Io { path: self.path.clone(), source })?;
         self.known.take(line);
         Ok(())
+    }
+
+    fn append(&mut self, line: &Line) -> io::Result<()> {
+        if self.broken {
+            return Err(io::Error::other("an earlier write failed; restart the cell"));
+        }
+        let bytes = encode(line)?;
+        self.broken = true;
+        if let Err(error) = self.file.write_all(&bytes) {
+            // A full disk: what stands of the line is taken back, and space may come.
+            self.broken = self.cut().is_err();
+            return Err(error);
+        }
+        self.file.sync_data()?;
+        self.length += bytes.len() as u64;
+        self.broken = false;
+        Ok(())
+    }
+
+    fn cut(&mut self) -> io::Result<()> {
+        self.file.set_len(self.length)?;
+        self.file.seek(SeekFrom::Start(self.length))?;
+        self.file.sync_all()
     }
 }
 

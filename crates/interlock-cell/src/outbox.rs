@@ -122,6 +122,13 @@ impl Outbox {
         self.waiting.values()
     }
 
+    /// Puts an item in the place of one that waits.
+    pub fn replace(&mut self, number: u64, item: Item) -> io::Result<()> {
+        files::replace(&self.path(number), &serde_json::to_vec(&item)?)?;
+        self.waiting.insert(number, item);
+        Ok(())
+    }
+
     /// The site has an item.
     pub fn delivered(&mut self, number: u64) -> io::Result<()> {
         files::remove(&self.path(number))?;

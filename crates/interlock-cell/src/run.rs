@@ -36,8 +36,9 @@ const TAIL: Duration = Duration::from_millis(200);
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 /// How often a run is looked after.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a cell whose recordings do not open waits.
-const OBSTACLE: Duration = Duration::from_secs(5);
+/// With fewer bytes free a run is stopped while there is room to end its recordings
+/// well and to say so.
+const END_BYTES: u64 = 16 << 20;
 /// The longest reason in an entry, in characters.
 const MAX_REASON: usize = 400;
 
@@ -67,16 +68,16 @@ pub async fn carry_out(cell: &Arc<Cell>, order: VerifiedOrder) -> anyhow::Result
     let tapes = match tokio::task::block_in_place(|| open(cell, &id, &run)) {
         Ok(tapes) => tapes,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the recordings could not be opened");
-            *cell.obstacle() = Some(format!("the recordings could not be opened: {error:#}"));
-            sleep(OBSTACLE).await;
-            *cell.obstacle() = None;
-            return Ok(());
+            return cell.set_back("the recordings could not be opened", error).await;
         }
     };
     let started = RunStarted { checkpoint: order.checkpoint(), order: id };
     let started = cell.sign(&Body::RunStarted(started))?;
-    cell.record(Act::Consumed { order: id }, vec![Item::Entry(Box::new(started))])?;
+    let started = vec![Item::Entry(Box::new(started))];
+    if let Err(error) = cell.record(Act::Consumed { order: id }, started) {
+        discard(cell, &id, tapes).await?;
+        return cell.set_back("the order could not be used up", error).await;
+    }
     *cell.running() = Some(Running {
         order: id,
         run: run.clone(),
@@ -89,7 +90,10 @@ pub async fn carry_out(cell: &Arc<Cell>, order: VerifiedOrder) -> anyhow::Result
     let end = drive(cell, order, &tapes, seq).await;
     sleep(TAIL).await;
     let items = finish(cell, &id, tapes, end).await?;
-    cell.record(Act::Ended { order: id }, items)?;
+    while let Err(error) = cell.record(Act::Ended { order: id }, items.clone()) {
+        *cell.running() = None;
+        cell.set_back("the end of a run could not be written down", error).await?;
+    }
     *cell.running() = None;
     cell.notify();
     tokio::task::block_in_place(|| cell.spool.tidy());
@@ -121,6 +125,16 @@ fn open(cell: &Cell, order: &Digest, run: &Id) -> anyhow::Result<Tapes> {
     let state = label("state", vec![])?;
     let state = StateTape::start(spool, signer(), state, samples, frequency_hz)?;
     Ok(Tapes { state, pictures, camera: Arc::new(Mutex::new(camera)), camera_name })
+}
+
+/// Takes recordings away that belong to no run.
+async fn discard(cell: &Cell, order: &Digest, tapes: Tapes) -> anyhow::Result<()> {
+    // Whether they ended well does not matter any more.
+    let _ = (tapes.state.finish().await, tapes.pictures.finish().await);
+    for stream in ["state", "camera"] {
+        cell.spool.forget(&recording_name(order, &stream.parse()?)?)?;
+    }
+    Ok(())
 }
 
 /// Moves the robot and follows it to the run's last event.
@@ -191,6 +205,8 @@ async fn look_after(cell: &Arc<Cell>, tapes: &Tapes, late: Option<Instant>) -> O
             halt(cell, Outcome::Stopped, &reason).await;
         } else if tapes.state.failed() {
             halt(cell, Outcome::Failed, "the recording failed").await;
+        } else if let Err(why) = cell.room(END_BYTES) {
+            halt(cell, Outcome::Failed, &why).await;
         }
     }
     let stopped = cell.halt.borrow().is_some();
@@ -291,9 +307,10 @@ async fn finish(
             Ok(item) => recordings.push(item),
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "a recording failed");
-                if end.outcome == Outcome::Finished {
-                    end.outcome = Outcome::Failed;
-                    end.reason = format!("a recording failed: {error:#}");
+                let why = format!("a recording failed: {error:#}");
+                match end.outcome {
+                    Outcome::Finished => (end.outcome, end.reason) = (Outcome::Failed, why),
+                    _ => end.reason = format!("{}; {why}", end.reason),
                 }
             }
         }

@@ -129,6 +129,7 @@ pub fn status(cell: &Cell) -> Value {
                 "witnessed_at": newest.map(|c| c.witnessed_at()),
                 "age_ms": view.age(now),
                 "distrust": local.distrust,
+                "trouble": local.standing.trouble,
                 "hold": view.hold(local.cell),
             },
         })

@@ -36,7 +36,11 @@ pub struct Verdict {
 pub fn reasons(view: &View, local: &Local<'_>, now: Millis) -> Vec<Reason> {
     let mut reasons = vec![ledger(view, local)];
     if let Some(plant) = &view.plant {
-        reasons.extend([target(plant, local), programs(plant, local), freshness(plant, view, now)]);
+        reasons.extend([
+            target(plant, local),
+            programs(plant, local),
+            freshness(plant, view, local, now),
+        ]);
     }
     reasons.extend([hold(view, local), gateway(local), robot(local)]);
     reasons
@@ -82,7 +86,7 @@ fn met(rule: Rule, found: Result<String, String>) -> Reason {
 fn ledger(view: &View, local: &Local<'_>) -> Reason {
     let found = match (local.distrust, &view.newest) {
         (Some(why), _) => Err(format!("the ledger is distrusted: {why}")),
-        (None, None) => Err("no ledger was read yet".to_owned()),
+        (None, None) => Err(troubled("no ledger was read yet".to_owned(), local)),
         (None, Some(newest)) => Ok(format!("{} entries of the ledger are verified", newest.size())),
     };
     met(Rule::Inclusion, found)
@@ -107,7 +111,15 @@ fn programs(plant: &Plant, local: &Local<'_>) -> Reason {
     met(Rule::Parameters, found)
 }
 
-fn freshness(plant: &Plant, view: &View, now: Millis) -> Reason {
+/// With the reason why nothing newer is read, when there is one.
+fn troubled(words: String, local: &Local<'_>) -> String {
+    match &local.standing.trouble {
+        Some(why) => format!("{words} ({why})"),
+        None => words,
+    }
+}
+
+fn freshness(plant: &Plant, view: &View, local: &Local<'_>, now: Millis) -> Reason {
     let (fresh, skew) = (plant.anchors.freshness_ms, plant.anchors.clock_skew_ms);
     let age = view.age(now).unwrap_or(u64::MAX);
     let ahead = view.newest.as_ref().map_or(0, |newest| newest.witnessed_at().since(now));
@@ -115,7 +127,9 @@ fn freshness(plant: &Plant, view: &View, now: Millis) -> Reason {
         Err(format!("the newest witnessed checkpoint is {ahead} ms ahead of this clock"))
     } else if age > fresh {
         let [age, fresh] = [age, fresh].map(|ms| ms / 1000);
-        Err(format!("the newest witnessed checkpoint is {age} s old, {fresh} s are allowed"))
+        let words =
+            format!("the newest witnessed checkpoint is {age} s old, {fresh} s are allowed");
+        Err(troubled(words, local))
     } else {
         Ok(format!("the newest witnessed checkpoint is {} s old", age / 1000))
     };

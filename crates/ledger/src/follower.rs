@@ -128,12 +128,9 @@ impl Follower {
         let leaves = self.fetch(source, got).await?;
         let (frontier, included) = checkpoint.extend(&self.state.frontier, &leaves)?;
         self.state.frontier = frontier;
-        let newer = |seen: &WitnessedCheckpoint| {
-            (seen.size(), seen.witnessed_at()) < (checkpoint.size(), checkpoint.witnessed_at())
-        };
-        if self.latest.as_ref().is_none_or(newer) {
-            self.latest = Some(checkpoint);
-        }
+        // Of the same size it may have an earlier time: a witness's clock was set right,
+        // or an old note is shown again, which makes this follower's view no younger.
+        self.latest = Some(checkpoint);
         let pairs = included.into_iter().zip(leaves);
         Ok(pairs.map(|(included, leaf)| NewLeaf { included, leaf }).collect())
     }

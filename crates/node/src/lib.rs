@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod config;
+pub mod disk;
 pub mod granted;
 pub mod init;
 pub mod invite;

@@ -1,27 +1,36 @@
-//! `chaos`: a working plant whose machines are killed, frozen and cut off at random,
-//! and the proof that nothing acknowledged was lost and nothing ran twice.
+//! `chaos`: a working plant whose machines are killed, frozen, cut off, filled up and
+//! set to the wrong time at random, and the proof that nothing acknowledged was lost
+//! and nothing ran twice.
 //!
 //! The machines are real processes with real disks; a kill is `SIGKILL` at a random
 //! moment, a freeze is `SIGSTOP`, a cut is a relay between cell and site that goes
-//! dumb in one direction. Meanwhile operators order runs. What an operator was told
-//! is logged must be on the ledger at the end, at the place it was told.
+//! dumb in one direction, a full disk has not one byte left, a wrong clock is an hour
+//! ahead. Meanwhile operators order runs. What an operator was told is logged must be
+//! on the ledger at the end, at the place it was told. Afterwards each machine starves
+//! by itself, to show what it says.
 
+mod clock;
+mod disk;
 mod faults;
 mod machines;
+mod page;
+mod starve;
 mod verdict;
 
 use crate::{
     plant::{Plant, build, wait},
     story::approve_program,
-    tools::{flag, option, root, step, target},
+    tools::{flag, has, need_debian, option, root, run as start, step, target},
 };
 use anyhow::{Context, Result};
 use faults::{Dice, Fault};
 use machines::Machines;
 use serde_json::{Value, json};
+use starve::Want;
 use std::{
     collections::BTreeMap,
     path::Path,
+    process::Command,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -32,38 +41,70 @@ use std::{
 
 /// How many kills when nobody says.
 const KILLS: u64 = 200;
-/// How many people order at the same time.
+/// How many people order at the same time, and how long each pauses, or the arm's queue
+/// grows beyond what it can do in time.
 const OPERATORS: usize = 2;
+const PAUSE: Duration = Duration::from_secs(4);
+/// Says that this process has mounts of its own already.
+const APART: &str = "--apart";
 
 /// What was acknowledged: entry and index.
 type Acknowledged = Arc<Mutex<BTreeMap<String, u64>>>;
 
 /// Runs it.
 pub fn run(arguments: &[String]) -> Result<()> {
+    if !flag(arguments, APART) {
+        need_debian(has("curl"), &["curl"])?;
+        if need_debian(clock::library().is_some(), &["libfaketime"]).is_err() {
+            eprintln!("skipped: wrong clocks, which need Debian's libfaketime");
+        }
+        if disk::can() {
+            return apart(arguments);
+        }
+        eprintln!("skipped: full disks, which need root and `unshare --mount`");
+    }
     let kills = option(arguments, "--kills").map_or(Ok(KILLS), |n| n.parse())?;
     let seed = option(arguments, "--seed").map_or_else(Dice::fresh_seed, |s| s.parse())?;
-    let report = against_fresh_plant(&build("dev")?, &target().join("chaos"), kills, seed)?;
-    let path = target().join("chaos/report.json");
+    let all = if flag(arguments, "--short") { &starve::FEW[..] } else { &starve::ALL[..] };
+    let disks = flag(arguments, APART);
+    let out = target().join("chaos");
+    let report = against_fresh_plant(&build("dev")?, &out, kills, seed, disks, all)?;
+    let path = out.join("report.json");
     std::fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")?;
     match flag(arguments, "--json") {
         true => println!("{}", serde_json::to_string_pretty(&report)?),
         false => println!("{}", words(&report)),
     }
     if flag(arguments, "--docs") {
-        std::fs::write(root().join("docs/chaos.md"), page(&report))?;
+        page::write(&root().join("docs"), &report)?;
     }
     Ok(())
 }
 
+/// The same in a process whose mounts are its own and end with it.
+fn apart(arguments: &[String]) -> Result<()> {
+    let own = std::env::current_exe()?;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private"]).arg(own).arg("chaos");
+    start(command.args(arguments).arg(APART))
+}
+
 /// Starts a plant, does all that to it, and judges what is left.
-pub fn against_fresh_plant(bin: &Path, out: &Path, kills: u64, seed: u64) -> Result<Value> {
+fn against_fresh_plant(
+    bin: &Path,
+    out: &Path,
+    kills: u64,
+    seed: u64,
+    disks: bool,
+    wants: &[Want],
+) -> Result<Value> {
     if out.exists() {
         std::fs::remove_dir_all(out)?;
     }
     let mut plant = Plant::start(bin, out, &["--name".into(), "Chaos".into()])?;
     approve_program(&plant)?;
     plant.down();
-    let mut machines = Machines::start(bin, &plant.dir)?;
+    let mut machines = Machines::start(bin, &plant.dir, disks)?;
     machines.wait_ready(&plant)?;
     let plant = Arc::new(plant);
 
@@ -85,6 +126,9 @@ pub fn against_fresh_plant(bin: &Path, out: &Path, kills: u64, seed: u64) -> Res
     step("healing, and letting what is open come to its end");
     machines.heal()?;
     machines.wait_ready(&plant)?;
+    verdict::settle(&plant)?;
+    step("each machine without room, or with a wrong clock");
+    let starved = starve::starve(&mut machines, &plant, wants, &acknowledged)?;
     let acknowledged = acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
     verdict::settle(&plant)?;
     let mut report = verdict::judge(&plant, &acknowledged)?;
@@ -95,6 +139,7 @@ pub fn against_fresh_plant(bin: &Path, out: &Path, kills: u64, seed: u64) -> Res
         report.insert("kills".into(), kills.into());
         report.insert("faults".into(), json!(harmed));
         report.insert("seed".into(), seed.into());
+        report.insert("starved".into(), starved.into());
         report.insert("seconds".into(), harmed_s.into());
         report.insert("orders_not_acknowledged".into(), refused.into());
     }
@@ -119,8 +164,7 @@ fn order(plant: &Plant, who: usize, stop: &AtomicBool, acknowledged: &Acknowledg
             }
             Err(_) => failed += 1,
         }
-        // Some pause, or the arm's queue grows beyond what it can do in time.
-        std::thread::sleep(Duration::from_millis(1500));
+        std::thread::sleep(PAUSE);
     }
     failed
 }
@@ -136,6 +180,9 @@ fn harm(
     while killed < kills {
         std::thread::sleep(Duration::from_millis(dice.below(700)));
         let fault = Fault::thrown(&mut dice, machines.names());
+        if !machines.able(&fault) {
+            continue;
+        }
         *done.entry(fault.to_string()).or_insert(0) += 1;
         killed += u64::from(matches!(fault, Fault::Kill { .. }));
         machines.suffer(&fault, &mut dice)?;
@@ -172,24 +219,5 @@ fn words(report: &Value) -> String {
         number("finished"),
         number("stated_failures"),
         number("silently_cut"),
-    )
-}
-
-/// The page that `docs/` holds.
-fn page(report: &Value) -> String {
-    let faults: Vec<String> = report["faults"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, count)| format!("| {name} | {count} |"))
-        .collect();
-    format!(
-        "# Killed, frozen, cut off\n\nMade by `cargo xtask chaos --docs`; every process of a plant (site, witness, cell, analyst) is a real one.\n\n\
-         ```text\n{}\n```\n\n| fault | times |\n|---|---|\n{}\n\n\
-         What is shown: an entry that was acknowledged is on the ledger at the index that was told; the ledger's\n\
-         files, roots and cosignatures check; each order started at most once, by the ledger and by the robot's\n\
-         own count; each run that says it finished has its recordings, and every other says that it did not.\n",
-        words(report),
-        faults.join("\n")
     )
 }

@@ -40,8 +40,8 @@ cargo xtask COMMAND
                           figures of the analyses on labelled photographs
   bench [--quick]         measure; writes target/bench/report.json
   drill [--json --docs]   start a plant and attack it, twice
-  chaos [--kills N] [--seed N] [--json] [--docs]
-                          kill, freeze and cut off the machines of a working plant
+  chaos [--kills N] [--seed N] [--short] [--json] [--docs]
+                          kill, freeze, cut off and starve the machines of a plant
   deps [--bless]          compare each core crate's dependencies with its list
 ";
 

@@ -4,6 +4,7 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -14,7 +15,7 @@
 pub mod recording;
 mod site;
 
-pub use site::Site;
+pub use site::{Keys, Lie, Site};
 
 use base::{Digest, Id, Millis};
 use node::{
@@ -124,6 +125,11 @@ impl Plant {
     }
 
     pub fn order_within(&self, part: &str, viewpoints: i64, from: Millis, to: Millis) -> Digest {
+        self.state("anna", &self.scan(part, viewpoints, from, to))
+    }
+
+    /// An order of a scan, not stated yet.
+    pub fn scan(&self, part: &str, viewpoints: i64, from: Millis, to: Millis) -> Body {
         let parameters = [("speed_percent", 100), ("standoff_mm", 200), ("viewpoints", viewpoints)];
         let order = Order {
             cell: id("cell-1"),
@@ -134,7 +140,7 @@ impl Plant {
             part: id(part),
             program: ProgramRef { id: id("scan"), sha256: base::sha256(SCAN) },
         };
-        self.state("anna", &Body::Order(order))
+        Body::Order(order)
     }
 
     /// Starts the real cell.
@@ -252,6 +258,33 @@ impl Plant {
         }
     }
 
+    /// The status of a cell that may still be starting.
+    pub async fn says(&self) -> serde_json::Value {
+        let start = Instant::now();
+        while tokio::net::TcpStream::connect(self.listen).await.is_err() {
+            assert!(start.elapsed() < PATIENCE, "the cell did not come up");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.status().await
+    }
+
+    /// Waits until the cell says what is looked for, and returns its status.
+    pub async fn until_it_says(
+        &self,
+        what: &str,
+        so: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
+        let start = Instant::now();
+        loop {
+            let status = self.says().await;
+            if so(&status) {
+                return status;
+            }
+            assert!(start.elapsed() < PATIENCE, "waited in vain for {what}: {status:#}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     pub async fn status(&self) -> serde_json::Value {
         let (code, text) = self.ask("anna", reqwest::Method::GET, "/status").await;
         assert_eq!(code, 200, "{text}");
@@ -263,7 +296,7 @@ fn parameter(min: i64, max: i64) -> Parameter {
     Parameter { default: min, max, min, title: String::new(), unit: String::new() }
 }
 
-fn blueprint(site: SocketAddr, listen: SocketAddr, robot: &ursim::Handle) -> Blueprint {
+pub fn blueprint(site: SocketAddr, listen: SocketAddr, robot: &ursim::Handle) -> Blueprint {
     let cell = CellConfig {
         robot: RobotConfig {
             name: id("ur3e-1"),

@@ -1,14 +1,15 @@
-//! The site in miniature.
+//! The site in miniature: honest, gone, or stolen with all of its keys.
 
 use super::id;
 use axum::{
     Json, Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{Path as UrlPath, Query, State},
     http::StatusCode,
     routing::{get, post, put},
 };
 use base::Refusal;
+use futures::StreamExt;
 use ledger::layout::{FULL, Tile, push_entry};
 use node::{Node, config::read_key, init::folder, now};
 use plant::Plant;
@@ -22,6 +23,7 @@ use proof::{
 };
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex, MutexGuard},
@@ -30,13 +32,55 @@ use std::{
 use transport::{ClientAuth, Problem, Server};
 use vault::{address::parse_cid, ingest::ingest_car, store::Store};
 
+/// How the site fails or lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Lie {
+    /// Checkpoints lack the witness's cosignature.
+    Alone,
+    /// Checkpoints were cosigned so many milliseconds from now.
+    Dated(i64),
+    /// Bundles are noise.
+    Garbage,
+    /// Bundles never end.
+    Endless,
+    /// Checkpoints come a byte a second.
+    Drip,
+    /// What arrives is taken, and no answer gets through.
+    Unheard,
+}
+
+/// The keys of a log and of its witness.
+#[derive(Clone)]
+pub struct Keys {
+    log: Arc<LogSigner>,
+    witness: Arc<SecretKey>,
+}
+
+impl Keys {
+    /// Those of a plant's folder.
+    pub fn load(plant: &Path) -> Self {
+        let home = folder(plant, &id("site"));
+        let node = Node::load(&home).unwrap();
+        let key = |path: &Path| SecretKey::from_seed(&read_key(path).unwrap()).unwrap();
+        let log = Arc::new(key(&home.join("log.key")));
+        let log = LogSigner::new(node.anchors.log.origin(), log).unwrap();
+        let witness = key(&folder(plant, &id("witness-1")).join("sign.key"));
+        Self { log: Arc::new(log), witness: Arc::new(witness) }
+    }
+}
+
 /// What the site holds.
 pub struct Inside {
-    leaves: Vec<Vec<u8>>,
+    pub leaves: Vec<Vec<u8>>,
     plant: Plant,
     pub gone: bool,
-    /// Size of the log that is shown, when it is not the whole.
-    pub shown: Option<usize>,
+    pub lie: Option<Lie>,
+    /// The log that is shown in the place of the true one.
+    pub instead: Option<Vec<Vec<u8>>>,
+    /// The keys that sign it, when they are not the log's own.
+    pub signed_by: Option<Keys>,
+    /// How often somebody asked for the checkpoint.
+    pub asked: u64,
     pub keys: BTreeMap<String, api::Delivery>,
     pub checkpoints: BTreeMap<String, Vec<u8>>,
     pub cosignatures: Vec<String>,
@@ -49,8 +93,7 @@ pub struct Inside {
 #[derive(Clone)]
 pub struct Site {
     inside: Arc<Mutex<Inside>>,
-    log: Arc<LogSigner>,
-    witness: Arc<SecretKey>,
+    keys: Keys,
     pub store: Arc<Store>,
 }
 
@@ -58,17 +101,16 @@ impl Site {
     pub async fn start(plant: &Path, address: SocketAddr) -> Self {
         let home = folder(plant, &id("site"));
         let node = Node::load(&home).unwrap();
-        let origin = node.anchors.log.origin().to_owned();
-        let key = |path: &Path| SecretKey::from_seed(&read_key(path).unwrap()).unwrap();
-        let log = LogSigner::new(&origin, Arc::new(key(&home.join("log.key")))).unwrap();
-        let witness = key(&folder(plant, &id("witness-1")).join("sign.key"));
         let genesis = Entry::parse(&std::fs::read(home.join("genesis.json")).unwrap()).unwrap();
         let leaf = Leaf { entry: genesis, logged_at: now() };
         let inside = Inside {
             plant: Plant::begin(&leaf).unwrap(),
             leaves: vec![leaf.bytes().unwrap()],
             gone: false,
-            shown: None,
+            lie: None,
+            instead: None,
+            signed_by: None,
+            asked: 0,
             keys: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
             cosignatures: Vec::new(),
@@ -77,8 +119,7 @@ impl Site {
         };
         let site = Self {
             inside: Arc::new(Mutex::new(inside)),
-            log: Arc::new(log),
-            witness: Arc::new(witness),
+            keys: Keys::load(plant),
             store: Arc::new(Store::open(home.join("vault")).unwrap()),
         };
         let router = Router::new()
@@ -133,14 +174,34 @@ impl Site {
     }
 
     fn note(&self) -> Vec<u8> {
-        let inside = self.inside();
-        let size = inside.shown.unwrap_or(inside.leaves.len());
+        let mut inside = self.inside();
+        inside.asked += 1;
+        let leaves = inside.instead.as_ref().unwrap_or(&inside.leaves);
         let mut tree = Frontier::new();
-        inside.leaves[..size].iter().for_each(|leaf| tree.push(leaf_hash(leaf)));
-        let signed = self.log.sign(size as u64, tree.root());
-        let line =
-            cosign("plant.example/witness-1", &*self.witness, signed.checkpoint(), now().0 / 1000);
-        append_signature_lines(signed.note(), line.unwrap().as_bytes())
+        leaves.iter().for_each(|leaf| tree.push(leaf_hash(leaf)));
+        let keys = inside.signed_by.as_ref().unwrap_or(&self.keys);
+        let signed = keys.log.sign(leaves.len() as u64, tree.root());
+        let at = match inside.lie {
+            Some(Lie::Alone) => return signed.note().to_vec(),
+            Some(Lie::Dated(ms)) => now().0.saturating_add_signed(ms),
+            _ => now().0,
+        };
+        let witness = "plant.example/witness-1";
+        let line = cosign(witness, &*keys.witness, signed.checkpoint(), at / 1000).unwrap();
+        append_signature_lines(signed.note(), line.as_bytes())
+    }
+
+    /// Is honest again.
+    pub fn honest(&self) {
+        let mut inside = self.inside();
+        (inside.lie, inside.instead, inside.signed_by) = (None, None, None);
+    }
+
+    /// What has been done is not answered, when that is the lie.
+    async fn answer(&self) {
+        if self.inside().lie == Some(Lie::Unheard) {
+            std::future::pending::<()>().await;
+        }
     }
 
     fn there(&self) -> Result<(), Problem> {
@@ -156,33 +217,56 @@ type Answer<T> = Result<T, Problem>;
 async fn checkpoint(
     State(site): State<Site>,
     Query(query): Query<BTreeMap<String, u64>>,
-) -> Answer<Vec<u8>> {
+) -> Answer<Body> {
     site.there()?;
     if let Some(size) = query.get("size").filter(|_| site.inside().waits) {
         let (size, until) = (*size as usize, now().plus(query["wait_ms"]));
         site.inside().awaited.push(size);
         while site.inside().leaves.len() == size && now() < until {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
-    Ok(site.note())
+    let note = site.note();
+    site.answer().await;
+    let lie = site.inside().lie;
+    if lie != Some(Lie::Drip) {
+        return Ok(Body::from(note));
+    }
+    let bytes = futures::stream::iter(note).then(async |byte| {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        Ok::<_, Infallible>(Bytes::from(vec![byte]))
+    });
+    Ok(Body::from_stream(bytes))
 }
 
-async fn tile(State(site): State<Site>, UrlPath(path): UrlPath<String>) -> Answer<Vec<u8>> {
+async fn tile(State(site): State<Site>, UrlPath(path): UrlPath<String>) -> Answer<Body> {
     site.there()?;
+    site.answer().await;
+    let lie = site.inside().lie;
+    match lie {
+        Some(Lie::Garbage) => return Ok(Body::from(vec![0xff; 4096])),
+        Some(Lie::Endless) => {
+            let noise = || async { Some((Ok::<_, Infallible>(Bytes::from(vec![7; 65536])), ())) };
+            return Ok(Body::from_stream(futures::stream::unfold((), move |()| noise())));
+        }
+        _ => {}
+    }
     let tile = Tile::parse(&format!("tile/{path}")).unwrap();
     assert_eq!(tile.level, None, "a follower that has every entry needs no hashes");
     let inside = site.inside();
     let mut bundle = Vec::new();
-    let leaves = inside.leaves.iter().skip((tile.index * FULL) as usize);
+    let leaves = inside.instead.as_ref().unwrap_or(&inside.leaves);
+    let leaves = leaves.iter().skip((tile.index * FULL) as usize);
     leaves.take(tile.width as usize).for_each(|leaf| push_entry(&mut bundle, leaf).unwrap());
-    Ok(bundle)
+    Ok(Body::from(bundle))
 }
 
 async fn submit(State(site): State<Site>, body: Bytes) -> Answer<Json<api::Submitted>> {
     site.there()?;
     let entry: Entry = serde_json::from_slice(&body).unwrap();
-    Ok(Json(site.append(&entry)?))
+    let submitted = site.append(&entry)?;
+    site.answer().await;
+    Ok(Json(submitted))
 }
 
 async fn cosignature(State(site): State<Site>, body: String) -> Answer<StatusCode> {

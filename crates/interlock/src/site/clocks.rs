@@ -18,6 +18,11 @@ use std::{
 /// A cosignature's time is in whole seconds, cut off.
 const CUT_OFF_MS: u64 = 999;
 
+/// How long a site that starts waits for the witnesses' time.
+const FIRST: Duration = Duration::from_secs(5);
+/// How often it looks whether they have told it.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// The newest time of each witness.
 pub struct Clocks {
     /// How far the site's clock may be ahead, in milliseconds.
@@ -44,6 +49,23 @@ impl Clocks {
     pub fn heard(&self, witness: &str, time: Millis, asked: Instant) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.insert(witness.to_owned(), Told { time, asked });
+    }
+
+    /// Waits until a quorum has told its time, and not for long: a site that starts with a
+    /// wrong clock must not log by it before it could know.
+    pub async fn told(&self) {
+        let enough = || {
+            let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.len() >= self.quorum
+        };
+        let told = async {
+            while !enough() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(FIRST, told).await.is_err() {
+            tracing::warn!("no quorum of witnesses told its time: the site goes by its own clock");
+        }
     }
 
     /// Refuses to log at `now` of the site's clock when a quorum of witnesses that

@@ -29,6 +29,7 @@ pub(super) async fn put_blob(
     body: Body,
 ) -> Answer<StatusCode> {
     site.enrolled(&peer, "to store a file")?;
+    site.room.for_data()?;
     if body.len() > MAX_BLOB_BYTES {
         let detail = format!("{} bytes, at most {MAX_BLOB_BYTES}", body.len());
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));

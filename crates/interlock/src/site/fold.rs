@@ -4,7 +4,7 @@
 //! committed. That is safe: whatever rests on it is itself an entry, which stands
 //! behind the batch and is acknowledged after it.
 
-use super::{clocks::Clocks, index::Indexed};
+use super::{clocks::Clocks, index::Indexed, room::Room};
 use api::Event;
 use base::{CanonicalError, Digest, Millis, Refusal, Rule};
 use ledger::{Admission, Admitted};
@@ -110,19 +110,22 @@ pub struct Fold {
     plant: Shared,
     index: Indexed,
     clocks: Arc<Clocks>,
+    room: Arc<Room>,
     pending: Vec<Event>,
     events: broadcast::Sender<Event>,
 }
 
 impl Fold {
-    /// Admits onto `plant` and `index` while `clocks` agree, announcing to `events`.
+    /// Admits onto `plant` and `index` while `clocks` agree and there is `room`,
+    /// announcing to `events`.
     pub fn new(
         plant: Shared,
         index: Indexed,
         clocks: Arc<Clocks>,
+        room: Arc<Room>,
         events: broadcast::Sender<Event>,
     ) -> Self {
-        Self { plant, index, clocks, pending: Vec::new(), events }
+        Self { plant, index, clocks, room, pending: Vec::new(), events }
     }
 }
 
@@ -142,6 +145,7 @@ impl Admission for Fold {
                 return Ok(Admitted::Known { index, logged_at });
             }
             self.clocks.check(node::now(), Instant::now())?;
+            self.room.for_entry()?;
             let verified = match entry {
                 Checked::Verified(verified) => *verified,
                 Checked::Unknown { entry, .. } => plant.verify(*entry)?,

@@ -16,6 +16,7 @@ mod index;
 mod issue;
 mod legible;
 mod recordings;
+mod room;
 mod standing;
 mod wait;
 mod witness;
@@ -39,6 +40,7 @@ use proof::{
     keys::SecretKey,
     log::LogSigner,
 };
+use room::Room;
 use std::{
     path::Path,
     sync::{Arc, Mutex},
@@ -78,6 +80,8 @@ pub struct Site {
     submitted: Limiter,
     /// Bytes of files that each member may store in an hour.
     uploads: Limiter,
+    clocks: Arc<Clocks>,
+    room: Arc<Room>,
     /// Held while a member's cosignature is compared with the one that is kept.
     cosigned: Mutex<()>,
     /// Who waits for a checkpoint.
@@ -114,7 +118,9 @@ impl Site {
         let refresh = Duration::from_millis(server.refresh_ms);
         let (skew_ms, quorum) = (plant.read().anchors.clock_skew_ms, node.anchors.log.quorum());
         let clocks = Arc::new(Clocks::new(skew_ms, quorum, refresh * 3 + CLOCK_PATIENCE));
-        let fold = Fold::new(plant.clone(), index.clone(), clocks.clone(), events.clone());
+        let room = Arc::new(Room::of(data.clone()));
+        let (clock, free) = (clocks.clone(), room.clone());
+        let fold = Fold::new(plant.clone(), index.clone(), clock, free, events.clone());
         let sequencer =
             Sequencer::start(store, Box::new(fold), Arc::new(now), ledger::Limits::default());
         let witnesses = witness::clients(&node, &server, &clocks)?;
@@ -147,6 +153,8 @@ impl Site {
             refusals,
             submitted,
             uploads,
+            clocks,
+            room,
             cosigned: Mutex::default(),
             waiting: Waiting::default(),
             ending: watch::Sender::new(false),
@@ -170,6 +178,7 @@ impl Site {
             (Some(desk), Some(listener)) => Some((desk.server()?, listener)),
             _ => None,
         };
+        self.clocks.told().await;
         let issuing = tokio::spawn(issue::react(self.clone()));
         let router = http::router(self.clone());
         let limits = transport::Limits {
@@ -202,11 +211,30 @@ impl Site {
                 ending.begin();
                 both.await
             }
+            () = self.stopped() => {
+                ending.begin();
+                both.await
+            }
         };
         issuing.abort();
+        let stopped = self.sequencer.committed().has_changed().is_err();
         self.sequencer.close().await;
         served?;
+        if stopped {
+            bail!(
+                "the ledger in `{}` has stopped, its log says why: see to its disk and start the \
+                 site again",
+                self.node.dir.join("data/ledger").display()
+            );
+        }
         Ok(())
+    }
+
+    /// Completes when the ledger has stopped by itself. Memory may then be ahead of the
+    /// disk, so nothing is to be served from it: a service manager starts the site anew.
+    async fn stopped(&self) {
+        let mut committed = self.sequencer.committed();
+        while committed.changed().await.is_ok() {}
     }
 
     /// Appends an entry; durable when this returns.

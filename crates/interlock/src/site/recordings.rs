@@ -218,6 +218,7 @@ async fn put_key(
     Json(delivery): Json<Delivery>,
 ) -> Answer<StatusCode> {
     cell_only(&site.plant.read(), &peer)?;
+    site.room.for_data()?;
     let root = cid(&root)?.to_string();
     let bytes = base::to_canonical(&delivery.manifest).map_err(bad)?;
     let signed = SignedManifest::from_bytes(&bytes).map_err(bad)?;
@@ -293,6 +294,7 @@ async fn put_recording(
 ) -> Answer<StatusCode> {
     use futures::TryStreamExt;
     cell_only(&site.plant.read(), &peer)?;
+    site.room.for_data()?;
     let root = cid(&root)?;
     let stream = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
     let reader = SyncIoBridge::new(stream);
@@ -302,7 +304,11 @@ async fn put_recording(
     match ingested.await.map_err(fault)? {
         Ok(report) if report.root.is_some() => Ok(StatusCode::NO_CONTENT),
         Ok(report) => Err(bad(format!("{} blocks are missing", report.missing.len()))),
-        Err(IngestError::Store(e)) => Err(fault(e)),
+        Err(IngestError::Store(e)) => {
+            // A disk that filled up meanwhile has its own words.
+            site.room.for_data()?;
+            Err(fault(e))
+        }
         Err(e) => Err(bad(e)),
     }
 }

@@ -47,17 +47,42 @@ pub enum Fault {
         /// Whether it is what the cell says that is lost.
         outwards: bool,
     },
+    /// Its disk is full for a while.
+    Fill {
+        /// The machine.
+        machine: String,
+    },
+    /// Its clock is wrong for a while.
+    Skew {
+        /// The machine.
+        machine: String,
+        /// By so many seconds: ahead, or behind.
+        seconds: i64,
+    },
 }
 
+/// The machines that can be kept short of room or time.
+const STARVED: [&str; 3] = ["site", "cell-1", "witness-1"];
+/// An hour ahead; half an hour behind, which a plant's first certificates outlive.
+const SKEWS: [i64; 2] = [3600, -1800];
+
 impl Fault {
-    /// Kills mostly; freezes and cuts now and then.
+    /// Kills mostly; all else now and then.
     pub fn thrown(dice: &mut Dice, machines: Vec<String>) -> Self {
         let at = dice.below(machines.len() as u64);
         let machine = usize::try_from(at).ok().and_then(|at| machines.into_iter().nth(at));
         let machine = machine.unwrap_or_default();
-        match dice.below(10) {
-            0 => Self::Freeze { machine },
-            1 => Self::Cut { outwards: dice.below(2) == 0 },
+        let mut one_of = |count: usize| usize::try_from(dice.below(count as u64)).unwrap_or(0);
+        let (harm, starved, skew) = (one_of(20), one_of(STARVED.len()), one_of(SKEWS.len()));
+        let starved = STARVED.get(starved).copied().unwrap_or_default().to_owned();
+        match harm {
+            0 | 1 => Self::Freeze { machine },
+            2 | 3 => Self::Cut { outwards: dice.below(2) == 0 },
+            4 => Self::Fill { machine: starved },
+            5 => {
+                let seconds = SKEWS.get(skew).copied().unwrap_or_default();
+                Self::Skew { machine: starved, seconds }
+            }
             _ => Self::Kill { machine },
         }
     }
@@ -70,6 +95,11 @@ impl fmt::Display for Fault {
             Self::Freeze { machine } => write!(f, "freeze {machine}"),
             Self::Cut { outwards: true } => f.write_str("cut cell → site"),
             Self::Cut { outwards: false } => f.write_str("cut site → cell"),
+            Self::Fill { machine } => write!(f, "fill disk of {machine}"),
+            Self::Skew { machine, seconds } if *seconds > 0 => {
+                write!(f, "clock of {machine} ahead")
+            }
+            Self::Skew { machine, .. } => write!(f, "clock of {machine} behind"),
         }
     }
 }

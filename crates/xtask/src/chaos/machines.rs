@@ -1,9 +1,14 @@
 //! The machines of a plant as processes that can be harmed one by one, and the relay
 //! between cell and site.
 
-use super::faults::{Dice, Fault};
+use super::{
+    clock::{self, Clock},
+    disk::{self, Disk},
+    faults::{Dice, Fault},
+};
 use crate::plant::{Plant, wait};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use std::{
     fs::File,
     io::{Read, Write},
@@ -22,6 +27,8 @@ struct Machine {
     program: &'static str,
     arguments: Vec<String>,
     child: Option<Child>,
+    disk: Option<Disk>,
+    clock: Option<Clock>,
 }
 
 /// All of them.
@@ -33,8 +40,9 @@ pub struct Machines {
 }
 
 impl Machines {
-    /// Starts each; the cell reaches the site through the relay only.
-    pub fn start(bin: &Path, dir: &Path) -> Result<Self> {
+    /// Starts each; the cell reaches the site through the relay only. With `disks` the
+    /// data of each but the analyst lies on a disk of its own.
+    pub fn start(bin: &Path, dir: &Path, disks: bool) -> Result<Self> {
         let config = dir.join("cell-1/interlock.toml");
         let text = std::fs::read_to_string(&config)?;
         let line = text.lines().find(|l| l.starts_with("site = ")).context("no site address")?;
@@ -44,21 +52,21 @@ impl Machines {
         let through = format!("site = \"https://{}\"", relay.address);
         std::fs::write(&config, text.replace(line, &through))?;
 
-        let of = |name: &'static str, program, first: &[&str]| Machine {
-            name,
-            program,
-            arguments: first
-                .iter()
-                .map(|word| (*word).to_owned())
-                .chain([dir.join(name).display().to_string()])
-                .collect(),
-            child: None,
+        let library = clock::library();
+        let of = |name: &'static str, program, first: &[&str], data: Option<&str>| {
+            let own = dir.join(name);
+            let disk = data.filter(|_| disks).map(|data| Disk::under(&own.join(data)));
+            let clock = data.and(library.as_ref()).map(|library| Clock::new(library, &own));
+            let words = first.iter().map(|word| (*word).to_owned());
+            let arguments = words.chain([own.display().to_string()]).collect();
+            let (disk, clock) = (disk.transpose()?, clock.transpose()?);
+            Ok::<_, anyhow::Error>(Machine { name, program, arguments, child: None, disk, clock })
         };
         let all = vec![
-            of("witness-1", "interlock-witness", &["run", "--dir"]),
-            of("site", "interlock", &["serve"]),
-            of("cell-1", "interlock-cell", &["run", "--dir"]),
-            of("analyst", "interlock-analyst", &["run", "--dir"]),
+            of("witness-1", "interlock-witness", &["run", "--dir"], Some("data"))?,
+            of("site", "interlock", &["serve"], Some("data"))?,
+            of("cell-1", "interlock-cell", &["run", "--dir"], Some("cell"))?,
+            of("analyst", "interlock-analyst", &["run", "--dir"], None)?,
         ];
         let mut machines = Self { bin: bin.into(), dir: dir.into(), all, relay };
         machines.heal()?;
@@ -82,16 +90,96 @@ impl Machines {
         })
     }
 
+    /// Whether a fault can happen here.
+    pub fn able(&self, fault: &Fault) -> bool {
+        match fault {
+            Fault::Fill { .. } => self.can_fill(),
+            Fault::Skew { .. } => self.can_skew(),
+            _ => true,
+        }
+    }
+
+    /// Whether disks can be filled.
+    pub fn can_fill(&self) -> bool {
+        self.all.iter().any(|machine| machine.disk.is_some())
+    }
+
+    /// Whether clocks can be set wrong.
+    pub fn can_skew(&self) -> bool {
+        self.all.iter().any(|machine| machine.clock.is_some())
+    }
+
+    /// Fills a machine's disk.
+    pub fn fill(&self, machine: &str) -> Result<()> {
+        self.disk(machine)?.fill()
+    }
+
+    /// Frees a machine's disk.
+    pub fn free(&self, machine: &str) -> Result<()> {
+        self.disk(machine)?.free()
+    }
+
+    /// Sets a machine's clock wrong by so many seconds; 0 sets it right.
+    pub fn skew(&self, machine: &str, seconds: i64) -> Result<()> {
+        self.machine(machine)?.clock.as_ref().context("its clock cannot be set")?.set(seconds)
+    }
+
+    /// The process of a machine.
+    pub fn pid(&self, machine: &str) -> Option<u32> {
+        self.machine(machine).ok()?.child.as_ref().map(Child::id)
+    }
+
+    /// The newest line of a machine's log that has these words.
+    pub fn logged(&self, machine: &str, words: &str) -> Result<String> {
+        let log = std::fs::read_to_string(self.dir.join(machine).join("log.txt"))?;
+        let line = log.lines().rev().find(|line| line.contains(words));
+        let line = line.with_context(|| format!("`{machine}` has not logged `{words}`"))?;
+        Ok(line.split_once(words).map_or(line, |(_, rest)| rest).trim_matches(':').to_owned())
+    }
+
+    /// What the cell says of itself.
+    pub fn cell_says(&self, plant: &Plant) -> Result<Value> {
+        let config = std::fs::read_to_string(self.dir.join("cell-1/interlock.toml"))?;
+        let line = config.lines().find(|line| line.starts_with("listen = "));
+        let address = line.and_then(|line| line.split('"').nth(1)).context("no address")?;
+        let tls = plant.dir.join("auditor/tls");
+        // Who answers is not at stake here.
+        let output = Command::new("curl")
+            .args(["--silent", "--insecure", "--max-time", "10", "--cert"])
+            .arg(tls.join("node.pem"))
+            .arg("--key")
+            .arg(tls.join("node.key"))
+            .arg(format!("https://{address}/status"))
+            .output()?;
+        Ok(serde_json::from_slice(&output.stdout).unwrap_or_default())
+    }
+
+    fn machine(&self, name: &str) -> Result<&Machine> {
+        let found = self.all.iter().find(|machine| machine.name == name);
+        found.with_context(|| format!("no machine `{name}`"))
+    }
+
+    fn disk(&self, machine: &str) -> Result<&Disk> {
+        match &self.machine(machine)?.disk {
+            Some(disk) => Ok(disk),
+            None => bail!("`{machine}` has no disk of its own"),
+        }
+    }
+
+    fn kill(&mut self, machine: &str) -> Result<()> {
+        let found = self.all.iter_mut().find(|m| m.name == machine);
+        if let Some(mut child) = found.and_then(|m| m.child.take()) {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
     /// Lets one fault happen, to its end.
     pub fn suffer(&mut self, fault: &Fault, dice: &mut Dice) -> Result<()> {
         match fault {
             Fault::Kill { machine } => {
-                if let Some(mut child) =
-                    self.all.iter_mut().find(|m| m.name == machine).and_then(|m| m.child.take())
-                {
-                    child.kill()?;
-                    child.wait()?;
-                }
+                self.kill(machine)?;
                 std::thread::sleep(Duration::from_millis(dice.below(400)));
                 self.heal()
             }
@@ -106,6 +194,23 @@ impl Machines {
                 std::thread::sleep(Duration::from_millis(500 + dice.below(4000)));
                 self.relay.cut(*outwards, false);
                 Ok(())
+            }
+            Fault::Fill { machine } => {
+                self.fill(machine)?;
+                std::thread::sleep(Duration::from_millis(500 + dice.below(2000)));
+                // Every other time the power fails meanwhile, too.
+                if dice.below(2) == 0 {
+                    self.kill(machine)?;
+                    self.heal()?;
+                    std::thread::sleep(Duration::from_millis(dice.below(1500)));
+                }
+                self.free(machine)?;
+                self.heal()
+            }
+            Fault::Skew { machine, seconds } => {
+                self.skew(machine, *seconds)?;
+                std::thread::sleep(Duration::from_millis(1500 + dice.below(3000)));
+                self.skew(machine, 0)
             }
         }
     }
@@ -131,7 +236,9 @@ impl Machines {
                 let path = self.dir.join(machine.name).join("log.txt");
                 File::options().create(true).append(true).open(path)
             };
-            let child = Command::new(self.bin.join(machine.program))
+            let mut command = Command::new(self.bin.join(machine.program));
+            machine.clock.iter().for_each(|clock| clock.wind(&mut command));
+            let child = command
                 .args(&machine.arguments)
                 .stdin(Stdio::null())
                 .stdout(open()?)

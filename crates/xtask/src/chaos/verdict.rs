@@ -96,7 +96,7 @@ pub fn offline(plant: &Plant) -> Result<()> {
     let anchors = plant.dir.join("anchors.json").display().to_string();
     plant.call(&["--json", "ledger", "check", &ledger, "--anchors", &anchors])?;
     plant.call(&["--json", "audit", "replay", "--ledger", &ledger, "--anchors", &anchors])?;
-    let distrust = plant.dir.join("cell-1/state/distrust");
+    let distrust = plant.dir.join("cell-1/cell/distrust");
     if let Ok(why) = std::fs::read_to_string(&distrust) {
         bail!("the cell took harm for a lie: {why}");
     }

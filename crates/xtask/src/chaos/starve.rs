@@ -1,0 +1,240 @@
+//! One machine at a time without room on its disk, or with a clock that is wrong:
+//! what it says, that nothing moves or is lost, and how it goes on.
+
+use super::{Acknowledged, machines::Machines};
+use crate::plant::{Plant, wait};
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use std::{sync::PoisonError, time::Duration};
+
+/// How long a machine may take to notice, or to be well again.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long the robot is watched that must stand still.
+const STILL: Duration = Duration::from_secs(3);
+const HOUR: i64 = 3600;
+
+/// What was done to which machine.
+#[derive(Clone, Copy)]
+pub enum Want {
+    /// Its disk is full.
+    Room(&'static str),
+    /// Its disk becomes full while the robot moves.
+    RoomInARun(&'static str),
+    /// Its clock is off by so many seconds.
+    Time(&'static str, i64),
+}
+
+/// Everything that is tried.
+pub const ALL: [Want; 9] = [
+    Want::Room("site"),
+    Want::Room("witness-1"),
+    Want::Room("cell-1"),
+    Want::RoomInARun("cell-1"),
+    Want::Time("cell-1", HOUR),
+    Want::Time("cell-1", -HOUR / 2),
+    Want::Time("site", HOUR),
+    Want::Time("site", -HOUR / 2),
+    Want::Time("witness-1", HOUR),
+];
+/// What the tests of every change try.
+pub const FEW: [Want; 2] = [Want::RoomInARun("cell-1"), Want::Time("site", HOUR)];
+
+/// Lets a plant that works want for something, and shows that it works again.
+pub fn starve(
+    machines: &mut Machines,
+    plant: &Plant,
+    all: &[Want],
+    acknowledged: &Acknowledged,
+) -> Result<Vec<Value>> {
+    let mut shown = Vec::new();
+    for (number, want) in all.iter().enumerate() {
+        let able = match want {
+            Want::Room(_) | Want::RoomInARun(_) => machines.can_fill(),
+            Want::Time(..) => machines.can_skew(),
+        };
+        if !able {
+            continue;
+        }
+        let part = format!("starved-{number}");
+        let case = Case { plant, acknowledged, part };
+        let found = match *want {
+            Want::Room(machine) => case.room(machines, machine),
+            Want::RoomInARun(machine) => case.room_in_a_run(machines, machine),
+            Want::Time(machine, seconds) => case.time(machines, machine, seconds),
+        };
+        let found = found.with_context(|| format!("starving, case {number}"))?;
+        eprintln!("   {}: {}", found["want"].as_str().unwrap_or_default(), found["said"]);
+        shown.push(found);
+    }
+    Ok(shown)
+}
+
+struct Case<'a> {
+    plant: &'a Plant,
+    acknowledged: &'a Acknowledged,
+    part: String,
+}
+
+impl Case<'_> {
+    /// A full disk, and then somebody orders.
+    fn room(&self, machines: &mut Machines, machine: &str) -> Result<Value> {
+        let pid = machines.pid(machine);
+        let before = self.motions()?;
+        machines.fill(machine)?;
+        let ordered = self.order("1")?;
+        let said = match &ordered {
+            Ok(id) => self.held_back(machines, id)?,
+            Err(words) if machine == "witness-1" => {
+                format!("{words}; {}", machines.logged(machine, "cannot cosign")?)
+            }
+            Err(words) => words.clone(),
+        };
+        must(&said, &["free some space", "No space left"])?;
+        self.still(before)?;
+        machines.free(machine)?;
+        machines.heal()?;
+        self.well(ordered.ok())?;
+        let mend = if machines.pid(machine) == pid { "by itself" } else { "with a new start" };
+        Ok(
+            json!({ "want": format!("no room on the disk of {machine}"), "said": said, "mends": mend }),
+        )
+    }
+
+    /// A disk that fills up while the robot moves.
+    fn room_in_a_run(&self, machines: &mut Machines, machine: &str) -> Result<Value> {
+        let pid = machines.pid(machine);
+        let before = self.motions()?;
+        let id = self.order("6")?.map_err(|words| anyhow::anyhow!("not ordered: {words}"))?;
+        let moves = || Ok((self.motions()? > before).then_some(()));
+        wait("the robot to move", PATIENCE, moves)?;
+        machines.fill(machine)?;
+        let said = wait("the cell to say it", PATIENCE, || {
+            let status = machines.cell_says(self.plant)?;
+            let words = status["verdict"]["because"].as_str().unwrap_or_default().to_owned();
+            let over = status["run"].is_null() && status["verdict"]["will_move"] == false;
+            Ok(over.then_some(words))
+        })?;
+        must(&said, &["free some space", "No space left"])?;
+        machines.free(machine)?;
+        machines.heal()?;
+        let run = self.ended(&id)?;
+        let reason = run["ended"]["reason"].as_str().unwrap_or_default().to_owned();
+        if run["status"]["ended"] != "failed" {
+            bail!("a run without a disk ended as {}: {reason}", run["status"]);
+        }
+        must(&reason, &["disk", "recording failed"])?;
+        self.well(None)?;
+        let mend = if machines.pid(machine) == pid { "by itself" } else { "with a new start" };
+        let want = format!("no room on the disk of {machine}, during a run");
+        Ok(json!({ "want": want, "said": said, "run_says": reason, "mends": mend }))
+    }
+
+    /// A clock that is wrong, and then somebody orders.
+    fn time(&self, machines: &mut Machines, machine: &str, seconds: i64) -> Result<Value> {
+        let before = self.motions()?;
+        machines.skew(machine, seconds)?;
+        // The program looks at its clock's file once a second, the site at the
+        // witnesses' each time it asks them.
+        std::thread::sleep(STILL);
+        let ordered = self.order("1")?;
+        let said = match &ordered {
+            Ok(id) => self.held_back(machines, id)?,
+            Err(words) => words.clone(),
+        };
+        must(&said, &["clock", "checkpoint"])?;
+        self.still(before)?;
+        machines.skew(machine, 0)?;
+        self.well(ordered.ok())?;
+        let way = if seconds > 0 { "ahead" } else { "behind" };
+        let minutes = seconds.unsigned_abs() / 60;
+        let want = format!("the clock of {machine} {minutes} min {way}");
+        Ok(json!({ "want": want, "said": said, "mends": "by itself" }))
+    }
+
+    /// Orders a run: its entry when it was acknowledged, else what was said.
+    fn order(&self, viewpoints: &str) -> Result<Result<String, String>> {
+        let dir = self.plant.dir.join("operator").display().to_string();
+        let viewpoints = format!("viewpoints={viewpoints}");
+        let (ok, said) = self.plant.try_call(&[
+            "--json",
+            "--dir",
+            &dir,
+            "order",
+            "sign",
+            "--cell",
+            "cell-1",
+            "--program",
+            "scan",
+            "--part",
+            &self.part,
+            "--set",
+            &viewpoints,
+            "--yes",
+        ])?;
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        if !ok {
+            let why = ["/refusal/reason", "/detail", "/error"];
+            let words = why.iter().find_map(|at| said.pointer(at));
+            return Ok(Err(text(words.unwrap_or(&said))));
+        }
+        let (id, index) = (text(&said["id"]), said["index"].as_u64().context("no index")?);
+        self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), index);
+        Ok(Ok(id))
+    }
+
+    /// Why the cell does not start an order that is on the ledger.
+    fn held_back(&self, machines: &Machines, id: &str) -> Result<String> {
+        wait("the cell to say why it stands still", PATIENCE, || {
+            let status = machines.cell_says(self.plant)?;
+            let because = status["verdict"]["because"].as_str().unwrap_or_default();
+            let known = because.contains("free some space")
+                || because.contains("old,")
+                || because.contains("ahead of");
+            Ok(known.then(|| because.to_owned()))
+        })
+        .with_context(|| format!("order {id}"))
+    }
+
+    fn motions(&self) -> Result<u64> {
+        self.plant.robot("motions")?["starts"].as_u64().context("no count of motions")
+    }
+
+    fn still(&self, before: u64) -> Result<()> {
+        std::thread::sleep(STILL);
+        match self.motions()? {
+            now if now == before => Ok(()),
+            now => bail!("the robot moved {} times meanwhile", now - before),
+        }
+    }
+
+    /// The plant finishes the order that waited, or another one.
+    fn well(&self, waiting: Option<String>) -> Result<()> {
+        let id = match waiting {
+            Some(id) => id,
+            None => wait("an order to be taken again", PATIENCE, || Ok(self.order("1")?.ok()))?,
+        };
+        let run = self.ended(&id)?;
+        match run["status"]["ended"] == "finished" {
+            true => Ok(()),
+            false => bail!("the order afterwards came to {}", run["status"]),
+        }
+    }
+
+    fn ended(&self, id: &str) -> Result<Value> {
+        wait("the run to end", PATIENCE, || {
+            let Ok(run) = self.plant.by("auditor", &["run", "show", id]) else { return Ok(None) };
+            if run["status"].get("refused").is_some() {
+                bail!("order {id} was refused: {}", run["status"]);
+            }
+            Ok(run["status"].get("ended").is_some().then_some(run))
+        })
+    }
+}
+
+/// What is said must name its cause.
+fn must(said: &str, one_of: &[&str]) -> Result<()> {
+    match one_of.iter().any(|words| said.contains(words)) {
+        true => Ok(()),
+        false => bail!("it said `{said}`; one of {one_of:?} is expected"),
+    }
+}
