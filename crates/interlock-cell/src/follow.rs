@@ -17,11 +17,11 @@ use crate::{
 use anyhow::Context;
 use async_trait::async_trait;
 use ledger::{
-    FollowError, Follower, FollowerState, LogSource, SourceError,
+    FollowError, Follower, FollowerState, KeysInForce, LogSource, SourceError,
     layout::{FULL, MAX_LEAF_BYTES, Tile},
 };
-use node::{Client, now};
-use proof::log::{MAX_NOTE_BYTES, WitnessedCheckpoint, append_signature_lines, cosign};
+use node::{Client, keys::in_force, now};
+use proof::log::{LogPolicy, MAX_NOTE_BYTES, WitnessedCheckpoint, append_signature_lines, cosign};
 use reqwest::{Method, header::CONTENT_TYPE};
 use std::{
     fs, io,
@@ -59,6 +59,19 @@ impl LogSource for SiteLog {
 impl SiteLog {
     async fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, SourceError> {
         self.0.bytes(path, limit).await.map_err(|e| SourceError(e.to_string()))
+    }
+}
+
+/// The keys of the log as the cell's own fold has them.
+struct FoldedKeys(Arc<Cell>);
+
+impl KeysInForce for FoldedKeys {
+    fn reads(&self, leaf: &[u8]) -> bool {
+        plant::trust::bears_on_keys(leaf)
+    }
+
+    fn policy(&self, size: u64, new: &[(u64, &[u8])]) -> Option<LogPolicy> {
+        in_force(&self.0.node.anchors, self.0.view().plant.as_ref(), size, new)
     }
 }
 
@@ -106,7 +119,10 @@ pub fn reset(dir: &Path) -> anyhow::Result<Option<String>> {
 /// Whether an error says that the ledger lies, rather than that it is not to be
 /// had.
 fn lies(error: &FollowError) -> bool {
-    matches!(error, FollowError::Rollback { .. } | FollowError::Fork(_))
+    matches!(
+        error,
+        FollowError::Rollback { .. } | FollowError::Fork(_) | FollowError::Retired(_)
+    )
 }
 
 /// Follows the ledger until the cell closes or distrusts it.
@@ -118,7 +134,7 @@ pub async fn follow(cell: Arc<Cell>) -> anyhow::Result<()> {
     let mut log = Log {
         source: SiteLog(cell.client.clone()),
         follower: Follower::new(
-            cell.node.anchors.log.clone(),
+            FoldedKeys(cell.clone()),
             FollowerState::default(),
             MOST_BYTES,
         ),

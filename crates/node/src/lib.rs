@@ -10,6 +10,8 @@ pub mod config;
 pub mod granted;
 pub mod init;
 pub mod invite;
+pub mod keys;
+pub mod ring;
 mod sources;
 
 pub use client::{Client, ClientError};

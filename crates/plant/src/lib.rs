@@ -21,9 +21,11 @@ mod data;
 mod keys;
 mod rules;
 mod state;
+pub mod trust;
 
 pub use admit::Admitted;
 pub use body::Body;
+pub use trust::Rotation;
 pub use state::{
     GrantState, HoldState, MemberState, OrderState, Plant, ProgramState, Proposal, RecordingState,
     Reported, RunStatus,

@@ -15,7 +15,7 @@ use plant::body::{
 use policy::Role;
 use proof::{
     entry::{Entry, Leaf, Signature},
-    keys::{PublicKey, SecretKey, Signer},
+    keys::{PublicKey, SecretKey},
 };
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
@@ -420,19 +420,20 @@ impl Drill {
         let Some(witness) = site.config.server.as_ref().and_then(|s| s.witnesses.first()) else {
             return Ok(());
         };
-        let seed = node::config::read_key(&site.dir.join("log.key"))?;
-        let key: Arc<dyn Signer> =
-            Arc::new(SecretKey::from_seed(&seed).map_err(|e| Failure::Failed(e.to_string()))?);
-        let signer = proof::log::LogSigner::new(site.anchors.log.origin(), key)
-            .map_err(|e| Failure::Failed(e.to_string()))?;
         let newest = self.auditor.client.bytes("/checkpoint", proof::log::MAX_NOTE_BYTES).await?;
-        let known = site
-            .anchors
-            .log
-            .verify_checkpoint(&newest)
+        let known = proof::log::Checkpoint::claimed(&newest)
             .map_err(|e| Failure::Failed(e.to_string()))?;
-        let forged = signer.sign(known.size(), base::sha256(b"another history"));
-        let body = [format!("old {}\n\n", known.size()).as_bytes(), forged.note()].concat();
+        let signers = crate::site::own::log_signers(&site.dir, site.anchors.log.origin())?;
+        let signs = |signer: &&Arc<proof::log::LogSigner>| {
+            let key = signer.vkey();
+            proof::log::SignedCheckpoint::verify(key.name(), key, &newest).is_ok()
+        };
+        let signer = signers.iter().find(signs);
+        let signer = signer.ok_or_else(|| {
+            Failure::Failed(format!("`{}` has no key of the log in force", site.dir.display()))
+        })?;
+        let forged = signer.sign(known.size, base::sha256(b"another history"));
+        let body = [format!("old {}\n\n", known.size).as_bytes(), forged.note()].concat();
         let http =
             transport::client::connect(&site.trust, Some(&site.identity), Some(&witness.member))
                 .map_err(|e| Failure::Failed(e.to_string()))?;

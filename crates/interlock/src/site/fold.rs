@@ -4,12 +4,15 @@
 //! committed. That is safe: whatever rests on it is itself an entry, which stands
 //! behind the batch and is acknowledged after it.
 
-use super::{clocks::Clocks, index::Indexed};
+use super::{clocks::Clocks, index::Indexed, own::Means};
 use api::Event;
 use base::{Millis, Refusal, Rule};
 use ledger::{Admission, Admitted};
 use plant::Plant;
-use proof::{entry::Entry, log::SignedCheckpoint};
+use proof::{
+    entry::Entry,
+    log::{LogSigner, SignedCheckpoint},
+};
 use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
     time::Instant,
@@ -38,19 +41,25 @@ pub struct Fold {
     plant: Shared,
     index: Indexed,
     clocks: Arc<Clocks>,
+    means: Means,
+    /// The log's key in force after what was admitted.
+    signer: Arc<LogSigner>,
     pending: Vec<Event>,
     events: broadcast::Sender<Event>,
 }
 
 impl Fold {
-    /// Admits onto `plant` and `index` while `clocks` agree, announcing to `events`.
+    /// Admits onto `plant` and `index` while `clocks` agree, announcing to `events`. The
+    /// log is signed with `signer` until a change that `means` allow replaces it.
     pub fn new(
         plant: Shared,
         index: Indexed,
         clocks: Arc<Clocks>,
+        means: Means,
+        signer: Arc<LogSigner>,
         events: broadcast::Sender<Event>,
     ) -> Self {
-        Self { plant, index, clocks, pending: Vec::new(), events }
+        Self { plant, index, clocks, means, signer, pending: Vec::new(), events }
     }
 }
 
@@ -65,21 +74,28 @@ impl Admission for Fold {
         };
         let entry = Entry::parse(bytes).map_err(|e| unreadable(e.to_string()))?;
         let id = entry.id().map_err(|e| unreadable(e.to_string()))?;
-        let admitted = {
+        let (admitted, ready) = {
             let plant = self.plant.read();
             if let Some((index, logged_at)) = plant.logged(&id) {
                 return Ok(Admitted::Known { index, logged_at });
             }
             self.clocks.check(node::now(), Instant::now())?;
             let verified = plant.verify(entry)?;
-            plant.admit(verified, logged_at)?
+            let admitted = plant.admit(verified, logged_at)?;
+            let keys = plant.keys_in(admitted.body());
+            let ready = keys.map(|keys| self.means.ready(keys)).transpose()?.flatten();
+            (admitted, ready)
         };
         let leaf = admitted.leaf();
         let bytes = leaf.bytes().map_err(|e| unreadable(e.to_string()))?;
         let statement = leaf.entry.statement;
         let body = admitted.body().clone();
         let mut plant = self.plant.0.write().unwrap_or_else(PoisonError::into_inner);
+        let rotations = plant.rotations.len();
         plant.apply(admitted);
+        if let Some(ready) = ready.filter(|_| plant.rotations.len() > rotations) {
+            self.signer = ready;
+        }
         self.index.add(&plant, &id, &statement.issuer, &body);
         drop(plant);
         self.pending.push(Event {
@@ -94,6 +110,10 @@ impl Admission for Fold {
 
     fn last_logged_at(&self) -> Millis {
         self.plant.read().logged_at
+    }
+
+    fn signer(&self) -> Option<Arc<LogSigner>> {
+        Some(self.signer.clone())
     }
 
     fn durable(&mut self, _: &SignedCheckpoint) {
