@@ -186,10 +186,10 @@ async fn recording(cell: &Arc<Cell>, parcel: &Parcel) -> Result<(), Trouble> {
         Err(KeyError::Absent(_)) => return Ok(()),
         Err(error) => return Err(later(error)),
     };
-    let vault = cell.view().plant.as_ref().map(|plant| plant.anchors.vault.0.clone());
+    let vault = cell.view().plant.as_ref().map(|plant| plant.vault().0.clone());
     let vault = vault.ok_or_else(|| later("the vault's key is not known yet"))?;
     let vault: [u8; 32] =
-        vault.try_into().map_err(|_| later("the genesis has no X25519 key of the vault"))?;
+        vault.try_into().map_err(|_| later("the vault's key is no X25519 key"))?;
     let (info, aad) = (claim.recording.as_str().as_bytes(), claim.root_cid.as_bytes());
     let sealed = wrap_for(&vault, info, aad, &key, random).map_err(later)?;
     let manifest = serde_json::to_value(&parcel.manifest).map_err(later)?;

@@ -58,14 +58,18 @@ impl Log {
             clock_skew_ms: 1000,
             freshness_ms: 10_000,
             issuer: "did:web:plant.example".into(),
-            log: String::new(),
+            log: LogSigner::new(ORIGIN, Arc::new(key("log"))).unwrap().vkey().to_string(),
             members: PEOPLE.map(member).into(),
             name: "Plant".into(),
             origin: ORIGIN.into(),
             policy: policy::DEFAULT.into(),
             quorum: 1,
-            vault: Bytes::default(),
-            witnesses: vec![],
+            vault: Bytes(vec![8; 32]),
+            witnesses: vec![
+                VKey::new("witness", KeyKind::Witness, key("witness").public())
+                    .unwrap()
+                    .to_string(),
+            ],
         };
         let mut log = Self { leaves: Vec::new(), nonce: 0 };
         log.state("olga", &Body::Genesis(Box::new(genesis)));

@@ -22,11 +22,11 @@ use anyhow::Context;
 use async_trait::async_trait;
 use base::Millis;
 use ledger::{
-    FollowError, Follower, FollowerState, LogSource, Pair, RealFs, SourceError,
+    FollowError, Follower, FollowerState, KeysInForce, LogSource, Pair, RealFs, SourceError,
     layout::{FULL, MAX_LEAF_BYTES, Tile},
 };
-use node::{Client, now};
-use proof::log::{MAX_NOTE_BYTES, WitnessedCheckpoint, append_signature_lines, cosign};
+use node::{Client, keys::in_force, now};
+use proof::log::{LogPolicy, MAX_NOTE_BYTES, WitnessedCheckpoint, append_signature_lines, cosign};
 use reqwest::{Method, header::CONTENT_TYPE};
 use std::{
     fs, io,
@@ -86,6 +86,19 @@ impl SiteLog {
     }
 }
 
+/// The keys of the log as the cell's own fold has them.
+struct FoldedKeys(Arc<Cell>);
+
+impl KeysInForce for FoldedKeys {
+    fn reads(&self, leaf: &[u8]) -> bool {
+        plant::trust::bears_on_keys(leaf)
+    }
+
+    fn policy(&self, size: u64, new: &[(u64, &[u8])]) -> Option<LogPolicy> {
+        in_force(&self.0.node.anchors, self.0.view().plant.as_ref(), size, new)
+    }
+}
+
 /// The file that says why the ledger is distrusted.
 pub fn distrust_path(dir: &Path) -> PathBuf {
     dir.join("distrust")
@@ -129,7 +142,7 @@ pub fn reset(dir: &Path) -> anyhow::Result<Option<String>> {
 /// Whether an error says that the ledger lies, rather than that it is not to be
 /// had.
 fn lies(error: &FollowError) -> bool {
-    matches!(error, FollowError::Rollback { .. } | FollowError::Fork(_))
+    matches!(error, FollowError::Rollback { .. } | FollowError::Fork(_) | FollowError::Retired(_))
 }
 
 /// Follows the ledger until the cell closes or distrusts it.
@@ -143,11 +156,7 @@ pub async fn follow(cell: Arc<Cell>) -> anyhow::Result<()> {
     tokio::spawn(cosigned(cell.clone(), told));
     let mut log = Log {
         source: SiteLog { client: cell.client.clone(), have: None },
-        follower: Follower::new(
-            cell.node.anchors.log.clone(),
-            FollowerState::default(),
-            MOST_BYTES,
-        ),
+        follower: Follower::new(FoldedKeys(cell.clone()), FollowerState::default(), MOST_BYTES),
         seen: seen(&kept, cell.dir())?,
         kept,
         newest,

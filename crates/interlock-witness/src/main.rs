@@ -13,6 +13,7 @@ use base::Millis;
 use clap::{Parser, Subcommand};
 use folder::Folder;
 use ledger::{RealFs, WitnessStore, witness_router};
+use proof::log::VKey;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -40,13 +41,44 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Trust a successor of the log's key. Earlier ones count until it has signed.
+    /// Restart the witness after it.
+    Trust {
+        /// The witness's folder.
+        #[arg(long, env = "INTERLOCK_DIR")]
+        dir: PathBuf,
+        /// The log's new verifier key.
+        key: VKey,
+    },
+    /// Make the key that is to take the place of the witness's own, and print it. Both
+    /// cosign, after a restart, until `switch`.
+    Next {
+        /// The witness's folder.
+        #[arg(long, env = "INTERLOCK_DIR")]
+        dir: PathBuf,
+    },
+    /// Put the next key in the place of the old one, which is destroyed: once the
+    /// ledger names the new one. Restart the witness after it.
+    Switch {
+        /// The witness's folder.
+        #[arg(long, env = "INTERLOCK_DIR")]
+        dir: PathBuf,
+    },
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).init();
-    let Command::Run { dir, check } = Cli::parse().command;
+    let (dir, check) = match Cli::parse().command {
+        Command::Run { dir, check } => (dir, check),
+        Command::Trust { dir, key } => return folder::trust(&dir, &key),
+        Command::Next { dir } => {
+            println!("{}", folder::next(&dir)?);
+            return Ok(());
+        }
+        Command::Switch { dir } => return folder::switch(&dir),
+    };
     let folder = Folder::load(&dir).with_context(|| format!("the folder `{}`", dir.display()))?;
     if check {
         println!("{} is sound: witness {}", dir.display(), folder.core.vkey());

@@ -5,12 +5,13 @@
 //! that covers more than both hold means that entries are lost.
 
 use base::Digest;
-use proof::log::{LogPolicy, SignedCheckpoint};
+use proof::log::{Checkpoint, LogPolicy, SignedCheckpoint};
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::edge::{Edge, TileFile};
 use crate::fs::Fs;
+use crate::keys::KeysInForce;
 use crate::layout::{FULL, Tile, split_bundle};
 use crate::publish::CHECKPOINT;
 use crate::reader::{ReadError, Reader};
@@ -39,64 +40,92 @@ pub struct Checked {
 }
 
 /// Recomputes all tiles and the root from the entries, and verifies the checkpoints
-/// by the policy.
-pub fn check(fs: Arc<dyn Fs>, dir: &Path, policy: &LogPolicy) -> Checked {
+/// under the keys in force at their sizes.
+pub fn check(fs: Arc<dyn Fs>, dir: &Path, keys: &dyn KeysInForce) -> Checked {
     let reader = Reader::new(fs, dir);
-    let mut check = Check { reader, findings: Vec::new() };
-    let settled = check.settled(policy);
-    let witnessed = check.witnessed(policy);
-    let (size, root) = settled.unwrap_or((0, None));
-    let mut edge = check.entries(size, root, witnessed);
-    check.staged(dir, policy, &mut edge, witnessed);
+    let mut check = Check { reader, keys, rules: Vec::new(), findings: Vec::new() };
+    let settled = check.claimed(SETTLED, true);
+    let published = check.claimed(CHECKPOINT, false);
+    let claims = |claim: &Option<(Vec<u8>, Checkpoint)>| {
+        claim.as_ref().map(|(_, checkpoint)| (checkpoint.size, checkpoint.root))
+    };
+    let (size, root) = claims(&settled).unzip();
+    let mut edge = check.entries(size.unwrap_or(0), root, claims(&published));
+    check.staged(dir, &mut edge, claims(&published));
+    if let Some((note, checkpoint)) = &settled {
+        check.signed(SETTLED, checkpoint.size, note);
+    }
+    let witnessed = published.and_then(|(note, claim)| check.witnessed(claim.size, &note));
     let size = edge.size();
-    if let Some((covered, _)) = witnessed
+    if let Some(covered) = witnessed
         && covered > size
     {
         check.report(CHECKPOINT, format!("it covers {covered} entries, {size} are on the disk"));
     }
-    Checked { size, witnessed: witnessed.map(|(size, _)| size), findings: check.findings }
+    Checked { size, witnessed, findings: check.findings }
 }
 
-struct Check {
+struct Check<'a> {
     reader: Reader,
+    keys: &'a dyn KeysInForce,
+    /// The leaves that bear on keys.
+    rules: Vec<(u64, Vec<u8>)>,
     findings: Vec<Finding>,
 }
 
-impl Check {
+impl Check<'_> {
     fn report(&mut self, file: impl ToString, problem: impl ToString) {
         self.findings.push(Finding { file: file.to_string(), problem: problem.to_string() });
     }
 
-    /// Size and root of the settled checkpoint.
-    fn settled(&mut self, policy: &LogPolicy) -> Option<(u64, Option<Digest>)> {
-        let verified =
-            self.reader.file(SETTLED).map_err(|error| error.to_string()).and_then(|note| {
-                SignedCheckpoint::verify(policy.origin(), policy.log_key(), &note)
-                    .map_err(|error| error.to_string())
-            });
-        match verified {
-            Ok(signed) => Some((signed.checkpoint().size, Some(signed.checkpoint().root))),
-            Err(problem) => {
-                self.report(SETTLED, problem);
-                None
-            }
+    /// The note in a file and what it says, before it is known whose it must be.
+    fn claimed(&mut self, file: &str, must: bool) -> Option<(Vec<u8>, Checkpoint)> {
+        let note = match self.reader.file(file) {
+            Err(error) if error.is_absent() && !must => return None,
+            read => read.map_err(|error| error.to_string()),
+        };
+        let claimed = note.and_then(|note| match Checkpoint::claimed(&note) {
+            Ok(checkpoint) => Ok((note, checkpoint)),
+            Err(error) => Err(error.to_string()),
+        });
+        claimed.map_err(|problem| self.report(file, problem)).ok()
+    }
+
+    /// Takes note of a leaf, when it bears on keys.
+    fn note(&mut self, index: u64, leaf: &[u8]) {
+        if self.keys.reads(leaf) {
+            self.rules.push((index, leaf.to_vec()));
         }
     }
 
-    /// Size and root of the published checkpoint, which may be absent.
-    fn witnessed(&mut self, policy: &LogPolicy) -> Option<(u64, Digest)> {
-        let note = match self.reader.file(CHECKPOINT) {
-            Ok(note) => note,
-            Err(error) if error.is_absent() => return None,
-            Err(error) => {
-                self.report(CHECKPOINT, error);
-                return None;
-            }
-        };
-        match policy.verify_checkpoint(&note) {
-            Ok(witnessed) => Some((witnessed.size(), witnessed.root())),
-            Err(error) => {
-                self.report(CHECKPOINT, error);
+    /// Whose signatures count at a size, by the entries.
+    fn policy(&self, size: u64) -> Result<LogPolicy, String> {
+        let below = self.rules.iter().filter(|(index, _)| *index < size);
+        let rules: Vec<(u64, &[u8])> = below.map(|(index, leaf)| (*index, &**leaf)).collect();
+        let unknown = || "the entries do not say whose signatures count".to_owned();
+        self.keys.policy(size, &rules).ok_or_else(unknown)
+    }
+
+    /// Reports a checkpoint that the log's key of its size did not sign.
+    fn signed(&mut self, name: &str, size: u64, note: &[u8]) {
+        let signed = self.policy(size).and_then(|policy| {
+            SignedCheckpoint::verify(policy.origin(), policy.log_key(), note)
+                .map_err(|error| error.to_string())
+        });
+        if let Err(problem) = signed {
+            self.report(name, problem);
+        }
+    }
+
+    /// The size of the published checkpoint, once it proves to be witnessed.
+    fn witnessed(&mut self, size: u64, note: &[u8]) -> Option<u64> {
+        let verified = self
+            .policy(size)
+            .and_then(|policy| policy.verify_checkpoint(note).map_err(|error| error.to_string()));
+        match verified {
+            Ok(witnessed) => Some(witnessed.size()),
+            Err(problem) => {
+                self.report(CHECKPOINT, problem);
                 None
             }
         }
@@ -135,13 +164,7 @@ impl Check {
     }
 
     /// The batches behind the settled checkpoint.
-    fn staged(
-        &mut self,
-        dir: &Path,
-        policy: &LogPolicy,
-        edge: &mut Edge,
-        witnessed: Option<(u64, Digest)>,
-    ) {
+    fn staged(&mut self, dir: &Path, edge: &mut Edge, witnessed: Option<(u64, Digest)>) {
         let read = |slot| self.reader.read_file(&slot_path(dir, slot));
         let mut stages: Vec<Stage> =
             (0..SLOTS).filter_map(|slot| Stage::decode(&read(slot).ok()?)).collect();
@@ -154,6 +177,7 @@ impl Check {
             }
             let pushed: Result<(), String> = (|| {
                 for leaf in stage.leaves().ok_or("a wrong count")? {
+                    self.note(edge.size(), leaf);
                     edge.push(leaf, &mut Vec::new()).map_err(|e| e.to_string())?;
                     if let Some((at, root)) = witnessed
                         && at == edge.size()
@@ -162,6 +186,7 @@ impl Check {
                         return Err("the published checkpoint has another root".into());
                     }
                 }
+                let policy = self.policy(edge.size())?;
                 let signed =
                     SignedCheckpoint::verify(policy.origin(), policy.log_key(), &stage.note)
                         .map_err(|e| e.to_string())?;
@@ -193,6 +218,7 @@ impl Check {
             {
                 self.report(CHECKPOINT, format!("its root is not that of the first {at} entries"));
             }
+            self.note(edge.size(), leaf);
             edge.push(leaf, full).map_err(|error| error.to_string())?;
         }
         Ok(())

@@ -5,12 +5,20 @@
 //! the leaves only when the root is the checkpoint's. So it needs no consistency
 //! proof: having all entries, it sees for itself that the log was only appended to.
 //! A smaller or forked log is refused with an error that says which.
+//!
+//! The log's keys may change by an entry. A checkpoint that the keys known so far did
+//! not sign is held against those that the entries up to it would bring into force;
+//! see [`KeysInForce`].
 
 use async_trait::async_trait;
 use proof::log::merkle::Frontier;
-use proof::log::{CheckpointError, ExtendError, Included, LogPolicy, WitnessedCheckpoint};
+use proof::log::{
+    BadCheckpoint, Checkpoint, CheckpointError, ExtendError, Included, LogPolicy,
+    WitnessedCheckpoint,
+};
 use serde::{Deserialize, Serialize};
 
+use crate::keys::KeysInForce;
 use crate::layout::{BadBundle, FULL, Tile, split_bundle};
 
 /// Where a log's checkpoint and bundles come from.
@@ -36,6 +44,9 @@ pub enum FollowError {
     /// The checkpoint does not satisfy the policy.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The entries replace the keys that signed the checkpoint over them.
+    #[error("the new entries replace keys of the log, and by the new ones: {0}")]
+    Retired(CheckpointError),
     /// The checkpoint is smaller than one seen before.
     #[error("a checkpoint of size {got}, but size {seen} was seen before")]
     Rollback {
@@ -80,17 +91,17 @@ pub struct NewLeaf {
 
 /// Follows one log.
 pub struct Follower {
-    policy: LogPolicy,
+    keys: Box<dyn KeysInForce>,
     state: FollowerState,
     latest: Option<WitnessedCheckpoint>,
     most_bytes: usize,
 }
 
 impl Follower {
-    /// Follows the log of a policy on from a state, holding at most `most_bytes` of
+    /// Follows the log of these keys on from a state, holding at most `most_bytes` of
     /// new entries at once.
-    pub fn new(policy: LogPolicy, state: FollowerState, most_bytes: usize) -> Self {
-        Self { policy, state, latest: None, most_bytes }
+    pub fn new(keys: impl KeysInForce + 'static, state: FollowerState, most_bytes: usize) -> Self {
+        Self { keys: Box::new(keys), state, latest: None, most_bytes }
     }
 
     /// What to keep between runs.
@@ -108,31 +119,67 @@ impl Follower {
         self.state.frontier.size()
     }
 
-    /// Fetches the newest checkpoint and follows to it.
+    /// Fetches the newest checkpoint and follows to it: fetches the entries up to it
+    /// and returns them once they are proven. Fold them before the next call, for the
+    /// keys in force follow from them. After an error the follower stands where it
+    /// stood.
     pub async fn poll(&mut self, source: &dyn LogSource) -> Result<Vec<NewLeaf>, FollowError> {
-        let checkpoint = self.policy.verify_checkpoint(&source.checkpoint().await?)?;
-        self.follow(source, checkpoint).await
+        let note = source.checkpoint().await?;
+        let size = Checkpoint::claimed(&note).map_err(CheckpointError::from)?.size;
+        let seen = self.size();
+        let known = self.keys.policy(size.min(seen), &[]);
+        let known = known.ok_or_else(|| SourceError("its keys are not known yet".into()))?;
+        let verified = known.verify_checkpoint(&note);
+        let other_keys = |error: &CheckpointError| {
+            size > seen
+                && matches!(
+                    error,
+                    CheckpointError::Bad(BadCheckpoint::Signature(_))
+                        | CheckpointError::Quorum { .. }
+                )
+        };
+        match verified {
+            Ok(checkpoint) if size < seen => {
+                Err(FollowError::Rollback { got: checkpoint.size(), seen })
+            }
+            Ok(checkpoint) => {
+                let leaves = self.fetch(source, size).await?;
+                let extended = checkpoint.extend(&self.state.frontier, &leaves)?;
+                // The entries are proven to stand there, under keys that they replace.
+                if let Some(after) = self.after(size, &leaves).filter(|after| *after != known) {
+                    after.verify_checkpoint(&note).map_err(FollowError::Retired)?;
+                }
+                Ok(self.take(checkpoint, extended, leaves))
+            }
+            Err(error) if other_keys(&error) => {
+                let leaves = self.fetch(source, size).await?;
+                let after = self.after(size, &leaves).filter(|after| *after != known);
+                let checkpoint = after.ok_or(error)?.verify_checkpoint(&note)?;
+                let extended = checkpoint.extend(&self.state.frontier, &leaves)?;
+                Ok(self.take(checkpoint, extended, leaves))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// Follows to a checkpoint: fetches the entries up to it and returns them once
-    /// they are proven. After an error the follower stands where it stood.
-    pub async fn follow(
+    /// Whose signatures count after these further leaves.
+    fn after(&self, size: u64, leaves: &[Vec<u8>]) -> Option<LogPolicy> {
+        let new: Vec<_> = (self.size()..).zip(leaves.iter().map(Vec::as_slice)).collect();
+        self.keys.policy(size, &new)
+    }
+
+    fn take(
         &mut self,
-        source: &dyn LogSource,
         checkpoint: WitnessedCheckpoint,
-    ) -> Result<Vec<NewLeaf>, FollowError> {
-        let (seen, got) = (self.size(), checkpoint.size());
-        if got < seen {
-            return Err(FollowError::Rollback { got, seen });
-        }
-        let leaves = self.fetch(source, got).await?;
-        let (frontier, included) = checkpoint.extend(&self.state.frontier, &leaves)?;
+        (frontier, included): (Frontier, Vec<Included>),
+        leaves: Vec<Vec<u8>>,
+    ) -> Vec<NewLeaf> {
         self.state.frontier = frontier;
         // Of the same size it may have an earlier time: a witness's clock was set right,
         // or an old note is shown again, which makes this follower's view no younger.
         self.latest = Some(checkpoint);
         let pairs = included.into_iter().zip(leaves);
-        Ok(pairs.map(|(included, leaf)| NewLeaf { included, leaf }).collect())
+        pairs.map(|(included, leaf)| NewLeaf { included, leaf }).collect()
     }
 
     /// The leaves from the ones seen up to `size`; nothing is proven yet.

@@ -22,6 +22,7 @@ pub mod copy;
 mod edge;
 pub mod follower;
 pub mod fs;
+pub mod keys;
 pub mod layout;
 pub mod pair;
 pub mod publish;
@@ -36,8 +37,9 @@ pub mod witness;
 pub use check::{Checked, Finding, check};
 pub use follower::{FollowError, Follower, FollowerState, LogSource, NewLeaf, SourceError};
 pub use fs::{Fs, RealFs};
+pub use keys::KeysInForce;
 pub use pair::Pair;
-pub use publish::{CosignClient, CosignError, Publisher, Standing, Timing, Witness};
+pub use publish::{CosignClient, CosignError, Crew, Publisher, Standing, Timing, Witness};
 pub use reader::{ReadError, Reader};
 pub use sequencer::{
     Admission, Admitted, AppendError, Appended, Clock, Limits, Request, Sequencer,

@@ -17,8 +17,10 @@
 
 use async_trait::async_trait;
 use proof::log::{
-    AddCheckpoint, LogPolicy, SignedCheckpoint, VKey, WitnessedCheckpoint, append_signature_lines,
+    AddCheckpoint, Checkpoint, LogPolicy, SignedCheckpoint, VKey, WitnessedCheckpoint,
+    append_signature_lines,
 };
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -75,11 +77,28 @@ impl CosignError {
 }
 
 /// A witness and the way to it.
+#[derive(Clone)]
 pub struct Witness {
     /// Its key, one of the policy's.
     pub key: VKey,
     /// The way to it.
     pub client: Arc<dyn CosignClient>,
+}
+
+/// Who signs and cosigns a log, by its size: keys may change by what the log says.
+pub trait Crew: Send + Sync {
+    /// The policy that a checkpoint of `size` entries must satisfy, and its witnesses
+    /// as far as there is a way to them. None when the log is not that long.
+    fn at(&self, size: u64) -> Option<(LogPolicy, Vec<Witness>)>;
+}
+
+/// A log whose keys never change.
+struct Fixed(LogPolicy, Vec<Witness>);
+
+impl Crew for Fixed {
+    fn at(&self, _: u64) -> Option<(LogPolicy, Vec<Witness>)> {
+        Some((self.0.clone(), self.1.clone()))
+    }
 }
 
 /// When to ask witnesses.
@@ -137,7 +156,8 @@ impl Drop for Publisher {
 }
 
 impl Publisher {
-    /// Starts publishing what a sequencer commits into the log's folder `dir`.
+    /// Starts publishing what a sequencer commits into the log's folder `dir`, under
+    /// keys that never change.
     pub fn start(
         fs: Arc<dyn Fs>,
         dir: &Path,
@@ -146,14 +166,28 @@ impl Publisher {
         committed: watch::Receiver<SignedCheckpoint>,
         timing: Timing,
     ) -> Self {
+        Self::start_with(fs, dir, Arc::new(Fixed(policy, witnesses)), committed, timing)
+    }
+
+    /// Starts publishing, each checkpoint under the keys in force at its size.
+    pub fn start_with(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        crew: Arc<dyn Crew>,
+        committed: watch::Receiver<SignedCheckpoint>,
+        timing: Timing,
+    ) -> Self {
         let path = dir.join(CHECKPOINT);
-        let on_disk = fs.read(&path).ok().and_then(|note| policy.verify_checkpoint(&note).ok());
+        let verified = |note: Vec<u8>| {
+            let size = Checkpoint::claimed(&note).ok()?.size;
+            crew.at(size)?.0.verify_checkpoint(&note).ok()
+        };
+        let on_disk = fs.read(&path).ok().and_then(verified);
         let (publish, published) = watch::channel(on_disk);
         let (stand, standing) = watch::channel(Standing::Unconfirmed);
         let reader = Reader::new(fs.clone(), dir);
-        let witnesses = witnesses.into_iter().filter_map(|w| Asked::new(w, &policy)).collect();
-        let worker =
-            Worker { fs, path, policy, witnesses, committed, publish, stand, reader, timing };
+        let known = HashMap::new();
+        let worker = Worker { fs, path, crew, known, committed, publish, stand, reader, timing };
         Self { published, standing, task: tokio::spawn(worker.run()) }
     }
 
@@ -193,11 +227,11 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(witness: Witness, policy: &LogPolicy) -> Option<Self> {
+    fn new(witness: Witness, policy: &LogPolicy, size: Arc<AtomicU64>) -> Option<Self> {
         let name = witness.key.name().to_owned();
         let log = policy.log_key().clone();
         match LogPolicy::new(policy.origin(), log, vec![witness.key], 1) {
-            Ok(policy) => Some(Self { name, client: witness.client, policy, size: Arc::default() }),
+            Ok(policy) => Some(Self { name, client: witness.client, policy, size }),
             Err(error) => {
                 tracing::error!(witness = name, %error, "a witness is left out");
                 None
@@ -268,8 +302,9 @@ impl Asked {
 struct Worker {
     fs: Arc<dyn Fs>,
     path: PathBuf,
-    policy: LogPolicy,
-    witnesses: Vec<Asked>,
+    crew: Arc<dyn Crew>,
+    /// What each witness cosigned last, as far as known.
+    known: HashMap<VKey, Arc<AtomicU64>>,
     committed: watch::Receiver<SignedCheckpoint>,
     publish: watch::Sender<Option<WitnessedCheckpoint>>,
     stand: watch::Sender<Standing>,
@@ -307,17 +342,19 @@ impl Worker {
     }
 
     /// Asks all witnesses and publishes once a quorum has answered.
-    async fn round(&self, target: SignedCheckpoint) -> Result<(), String> {
+    async fn round(&mut self, target: SignedCheckpoint) -> Result<(), String> {
+        let size = target.checkpoint().size;
+        let crew = self.crew.at(size);
+        let (policy, witnesses) = crew.ok_or_else(|| format!("no keys are known at {size}"))?;
+        let spare = witnesses.len().saturating_sub(policy.quorum());
         let mut asked = JoinSet::new();
-        for witness in &self.witnesses {
-            asked.spawn(witness.clone().ask(
-                self.reader.clone(),
-                target.clone(),
-                self.timing.answer,
-            ));
+        for witness in witnesses {
+            let cosigned = self.known.entry(witness.key.clone()).or_default().clone();
+            let Some(witness) = Asked::new(witness, &policy, cosigned) else { continue };
+            asked.spawn(witness.ask(self.reader.clone(), target.clone(), self.timing.answer));
         }
         let (mut note, mut got, mut ahead) = (target.note().to_vec(), 0, Vec::new());
-        while got < self.policy.quorum() {
+        while got < policy.quorum() {
             match asked.join_next().await {
                 Some(Ok(Ok(line))) => {
                     note = append_signature_lines(&note, line.as_bytes());
@@ -326,12 +363,12 @@ impl Worker {
                 Some(Ok(Err(known))) => ahead.extend(known),
                 Some(Err(_)) => {}
                 None => {
-                    self.behind(ahead, target.checkpoint().size);
-                    return Err(format!("{got} of {} cosignatures", self.policy.quorum()));
+                    self.behind(ahead, size, spare);
+                    return Err(format!("{got} of {} cosignatures", policy.quorum()));
                 }
             }
         }
-        let witnessed = self.policy.verify_checkpoint(&note).map_err(|error| error.to_string())?;
+        let witnessed = policy.verify_checkpoint(&note).map_err(|error| error.to_string())?;
         let (fs, path) = (self.fs.clone(), self.path.clone());
         let written = tokio::task::spawn_blocking(move || place(fs.as_ref(), &path, &note)).await;
         written.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
@@ -346,10 +383,11 @@ impl Worker {
         Ok(())
     }
 
-    /// Notes for good that this log is short, when those who know more are so many
-    /// that no quorum is left. One of several witnesses alone cannot stop the log.
-    fn behind(&self, ahead: Vec<(String, u64)>, here: u64) {
-        if self.witnesses.len() >= self.policy.quorum() + ahead.len() {
+    /// Notes for good that this log is short, when those who know more are more than
+    /// the witnesses to spare, so that no quorum is left. One of several alone cannot
+    /// stop the log.
+    fn behind(&self, ahead: Vec<(String, u64)>, here: u64, spare: usize) {
+        if ahead.len() <= spare {
             return;
         }
         if let Some((witness, cosigned)) = ahead.into_iter().max_by_key(|(_, size)| *size) {

@@ -17,7 +17,7 @@
 //! log replays the state from what is durable.
 
 use base::{Millis, Refusal};
-use proof::log::SignedCheckpoint;
+use proof::log::{LogSigner, SignedCheckpoint};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -58,6 +58,12 @@ pub trait Admission: Send {
     /// When the newest entry of the log was logged; zero when there is none. Later
     /// entries are never logged before it.
     fn last_logged_at(&self) -> Millis;
+
+    /// The key that signs the checkpoint over all that was admitted so far, when it may
+    /// be another than before: the batch that replaces a key is signed with the new one.
+    fn signer(&self) -> Option<Arc<LogSigner>> {
+        None
+    }
 
     /// All entries below the checkpoint's size are durable now.
     fn durable(&mut self, checkpoint: &SignedCheckpoint) {
@@ -315,6 +321,9 @@ impl<R: Request> Worker<R> {
     fn commit(&mut self, leaves: &[Vec<u8>]) -> Result<(), String> {
         if leaves.is_empty() {
             return Ok(());
+        }
+        if let Some(signer) = self.admission.signer() {
+            self.store.sign_with(signer);
         }
         let signed = self.store.commit(leaves).map_err(|error| error.to_string())?.clone();
         self.admission.durable(&signed);

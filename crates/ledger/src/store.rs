@@ -99,13 +99,24 @@ impl Store {
         Ok(replace(fs, &path, empty.note())?)
     }
 
-    /// Opens a log for appending and completes what a crash left undone.
+    /// Opens a log of one key for appending and completes what a crash left undone.
     pub fn open(fs: Arc<dyn Fs>, dir: &Path, signer: Arc<LogSigner>) -> Result<Self, OpenError> {
+        Self::open_with(fs, dir, vec![signer])
+    }
+
+    /// Opens a log that any of `signers` signed last: the keys of its time, and those
+    /// that were to take their place. It signs with the one that signed last, until
+    /// [`Store::sign_with`] says otherwise.
+    pub fn open_with(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        signers: Vec<Arc<LogSigner>>,
+    ) -> Result<Self, OpenError> {
         let lock = take_lock(fs.as_ref(), dir)?;
         create_slots(fs.as_ref(), dir)?;
         let reader = Reader::new(fs.clone(), dir);
         let damaged = |what: String| OpenError::Damaged(dir.to_owned(), what);
-        let committed = verify(&signer, &reader.file(SETTLED)?).map_err(damaged)?;
+        let (signer, committed) = verify(&signers, &reader.file(SETTLED)?).map_err(damaged)?;
         let edge = load_edge(&reader, committed.checkpoint().size)
             .map_err(|error| damaged(error.to_string()))?
             .filter(|edge| edge.root() == committed.checkpoint().root)
@@ -126,7 +137,7 @@ impl Store {
             stopped: false,
             _lock: lock,
         };
-        store.recover()?;
+        store.recover(&signers)?;
         Ok(store)
     }
 
@@ -138,6 +149,12 @@ impl Store {
     /// How many entries the log has.
     pub fn size(&self) -> u64 {
         self.edge.size()
+    }
+
+    /// Signs with this key from the next commit on. It must be one that the next
+    /// opening is given.
+    pub fn sign_with(&mut self, signer: Arc<LogSigner>) {
+        self.signer = signer;
     }
 
     /// A reader of this log.
@@ -246,7 +263,7 @@ impl Store {
     }
 
     /// Applies the slots that continue the settled log, then settles all of it.
-    fn recover(&mut self) -> Result<(), OpenError> {
+    fn recover(&mut self, signers: &[Arc<LogSigner>]) -> Result<(), OpenError> {
         let mut stages: Vec<Stage> = Vec::new();
         for slot in 0..SLOTS {
             let path = slot_path(&self.dir, slot);
@@ -256,17 +273,17 @@ impl Store {
         stages.sort_by_key(|stage| stage.start);
         let settled = self.size();
         for stage in stages.iter().filter(|stage| stage.end() > settled) {
-            self.redo(stage)?;
+            self.redo(stage, signers)?;
         }
         Ok(self.settle_now()?)
     }
 
-    fn redo(&mut self, stage: &Stage) -> Result<(), OpenError> {
+    fn redo(&mut self, stage: &Stage, signers: &[Arc<LogSigner>]) -> Result<(), OpenError> {
         let damaged = |what: &str| {
             let entries = format!("entries {} to {}", stage.start, stage.end());
             OpenError::Damaged(self.dir.clone(), format!("{what} staged {entries}"))
         };
-        let signed = verify(&self.signer, &stage.note).map_err(|error| damaged(&error))?;
+        let (signer, signed) = verify(signers, &stage.note).map_err(|error| damaged(&error))?;
         let leaves = stage.leaves().ok_or_else(|| damaged("a wrong count in"))?;
         if stage.start != self.size() {
             return Err(damaged("a gap before"));
@@ -282,6 +299,7 @@ impl Store {
         self.edge = edge;
         self.place_tiles(files)?;
         self.committed = signed;
+        self.signer = signer;
         Ok(())
     }
 }
@@ -319,8 +337,19 @@ pub(crate) fn slot_path(dir: &Path, slot: u64) -> PathBuf {
     dir.join("stage").join(slot_name(slot))
 }
 
-fn verify(signer: &LogSigner, note: &[u8]) -> Result<SignedCheckpoint, String> {
-    SignedCheckpoint::verify(signer.vkey().name(), signer.vkey(), note).map_err(|e| e.to_string())
+/// The checkpoint in a note, with the one of `signers` that signed it.
+fn verify(
+    signers: &[Arc<LogSigner>],
+    note: &[u8],
+) -> Result<(Arc<LogSigner>, SignedCheckpoint), String> {
+    let mut failed = "no key is given".to_owned();
+    for signer in signers {
+        match SignedCheckpoint::verify(signer.vkey().name(), signer.vkey(), note) {
+            Ok(signed) => return Ok((signer.clone(), signed)),
+            Err(error) => failed = error.to_string(),
+        }
+    }
+    Err(failed)
 }
 
 /// The edge of the log of `size` entries, from its partial tiles.

@@ -65,10 +65,7 @@ pub struct Granted<'a> {
 /// # Errors
 /// The first thing that does not hold.
 pub fn fold(anchors: &Anchors, dossier: &Dossier) -> Result<Plant, GrantedError> {
-    let checkpoint = anchors
-        .log
-        .verify_checkpoint(dossier.checkpoint.as_bytes())
-        .map_err(|e| unproven("checkpoint", e))?;
+    let checkpoint = checkpoint(anchors, dossier)?;
     let mut plant = None::<Plant>;
     for proven in &dossier.leaves {
         let what = format!("entry {}", proven.index);
@@ -90,6 +87,23 @@ pub fn fold(anchors: &Anchors, dossier: &Dossier) -> Result<Plant, GrantedError>
         }
     }
     plant.ok_or_else(|| GrantedError::Unproven("the dossier is empty".into()))
+}
+
+/// The dossier's checkpoint, under the keys in force at its size: those of the anchors,
+/// or those that its own entries put in their place.
+fn checkpoint(
+    anchors: &Anchors,
+    dossier: &Dossier,
+) -> Result<proof::log::WitnessedCheckpoint, GrantedError> {
+    let note = dossier.checkpoint.as_bytes();
+    let broken = |e: &dyn std::fmt::Display| unproven("checkpoint", e);
+    let size = proof::log::Checkpoint::claimed(note).map_err(|e| broken(&e))?.size;
+    let leaves: Vec<(u64, &[u8])> =
+        dossier.leaves.iter().map(|proven| (proven.index, proven.leaf.0.as_slice())).collect();
+    let keys = crate::keys::in_force(anchors, None, size, &leaves);
+    // Entries that do not fold replace no key; the fold says what is wrong.
+    let keys = keys.unwrap_or_else(|| anchors.log.clone());
+    keys.verify_checkpoint(note).map_err(|e| broken(&e))
 }
 
 impl<'a> Granted<'a> {

@@ -11,6 +11,8 @@ pub mod disk;
 pub mod granted;
 pub mod init;
 pub mod invite;
+pub mod keys;
+pub mod ring;
 mod sources;
 
 pub use client::{Client, ClientError};

@@ -6,9 +6,9 @@ use crate::{
     evidence::{Evidence, ProvenLeaf},
 };
 use base::{Digest, Id, Millis};
-use plant::{Body, Plant};
+use plant::{Body, Plant, trust};
 use proof::entry::Leaf;
-use proof::log::{BadCheckpoint, CheckpointError, LogPolicy, WitnessedCheckpoint};
+use proof::log::{BadCheckpoint, Checkpoint, CheckpointError, LogPolicy, WitnessedCheckpoint};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -37,15 +37,7 @@ impl Anchors {
             Ok(other) => return Err(broken(format!("it is `{}`", other.word()))),
             Err(e) => return Err(broken(e.to_string())),
         };
-        let log_key = stated.log.parse().map_err(|e| broken(format!("log key: {e}")))?;
-        let witnesses = stated
-            .witnesses
-            .iter()
-            .map(|key| key.parse().map_err(|e| broken(format!("witness key: {e}"))))
-            .collect::<Result<_, _>>()?;
-        let quorum = usize::try_from(stated.quorum).unwrap_or(usize::MAX);
-        let log = LogPolicy::new(&stated.origin, log_key, witnesses, quorum)
-            .map_err(|e| broken(e.to_string()))?;
+        let log = trust::stated(&stated).map_err(broken)?;
         Ok(Self { genesis, log })
     }
 }
@@ -64,12 +56,13 @@ pub(crate) struct Logged {
 
 /// The ledger as far as the evidence shows it.
 pub(crate) struct Chain {
-    /// What the plant's genesis states; the passport's words rest on it.
+    /// The plant, and by its own words the log's keys in force at the checkpoint; the
+    /// passport's words rest on it.
     pub stated: Anchors,
     /// The checkpoint under the stated policy.
     pub checkpoint: WitnessedCheckpoint,
-    /// What the reader trusts, when it brought anchors, and the checkpoint under
-    /// that policy.
+    /// What the reader trusts, when it brought anchors, rotated keys in the place of
+    /// those that they replaced, and the checkpoint under that policy.
     pub pinned: Option<(Anchors, WitnessedCheckpoint)>,
     pub plant: Plant,
     pub entries: Vec<Logged>,
@@ -91,11 +84,16 @@ impl Chain {
             );
             return Err(Broken::untrusted("the plant's first entry", reason));
         }
-        let checkpoint = open_checkpoint(evidence, &stated.log)?;
+        let keys = Rotated::read(&stated.genesis, &evidence.entries);
+        let (checkpoint, log) = keys.open(evidence.checkpoint.as_bytes(), &stated.log)?;
         let pinned = match pin {
-            Some(pin) => Some((pin.clone(), open_checkpoint(evidence, &pin.log)?)),
+            Some(pin) => {
+                let (checkpoint, log) = keys.open(evidence.checkpoint.as_bytes(), &pin.log)?;
+                Some((Anchors { log, ..pin.clone() }, checkpoint))
+            }
             None => None,
         };
+        let stated = Anchors { log, ..stated };
         let leaves = evidence
             .entries
             .iter()
@@ -195,8 +193,44 @@ pub(crate) fn include(
     Ok(bytes)
 }
 
-fn open_checkpoint(evidence: &Evidence, log: &LogPolicy) -> Result<WitnessedCheckpoint, Broken> {
-    log.verify_checkpoint(evidence.checkpoint.as_bytes()).map_err(|e| checkpoint_error(e, log))
+/// Whose signatures count, by the size of the log: the anchors' keys, until entries
+/// replace them.
+pub(crate) struct Rotated(Option<Plant>);
+
+impl Rotated {
+    /// From the entries of an excerpt, which prove nothing yet but what officers
+    /// signed. A checkpoint under the keys that they lead to proves the entries.
+    pub fn read(genesis: &Digest, entries: &[ProvenLeaf]) -> Self {
+        let rotates = |proven: &ProvenLeaf| {
+            let body = &proven.leaf.entry.statement.body;
+            body.get("propose").is_some_and(|change| change.get("keys").is_some())
+        };
+        if !entries.iter().any(rotates) {
+            return Self(None);
+        }
+        let bytes = entries.iter().filter_map(|e| Some((e.index, e.leaf.bytes().ok()?)));
+        let leaves: Vec<(u64, Vec<u8>)> = bytes.collect();
+        let leaves = leaves.iter().map(|(index, leaf)| (*index, leaf.as_slice()));
+        // Entries that do not fold replace no key; the fold says what is wrong.
+        Self(trust::keys_after(None, genesis, leaves).ok().flatten())
+    }
+
+    /// Verifies a checkpoint under the keys in force at its size, beginning with
+    /// `first`; returns the policy that it satisfies too.
+    pub fn open(
+        &self,
+        note: &[u8],
+        first: &LogPolicy,
+    ) -> Result<(WitnessedCheckpoint, LogPolicy), Broken> {
+        let log = match (&self.0, Checkpoint::claimed(note)) {
+            (Some(plant), Ok(claimed)) => plant
+                .log_at(first, claimed.size)
+                .map_err(|e| Broken::proof("the rotated keys of the log", e))?,
+            _ => first.clone(),
+        };
+        let checkpoint = log.verify_checkpoint(note).map_err(|e| checkpoint_error(e, &log))?;
+        Ok((checkpoint, log))
+    }
 }
 
 pub(crate) fn checkpoint_error(error: CheckpointError, log: &LogPolicy) -> Broken {

@@ -12,7 +12,7 @@
 
 use crate::{
     Anchors, Broken,
-    chain::{Chain, Logged, checkpoint_error, first_of, include},
+    chain::{Chain, Logged, Rotated, first_of, include},
     evidence::ProvenLeaf,
     examine::{name, recording, started_in_bounds},
     seal::verify,
@@ -138,7 +138,7 @@ pub fn verify_trace(bytes: &[u8], pin: Option<&Anchors>) -> Result<Trace, Broken
         return Ok(trace);
     };
     trace.genesis = anchors.genesis;
-    let Some(ledger) = trace.take("ledger", ledger(&export, &anchors.log)) else {
+    let Some(ledger) = trace.take("ledger", ledger(&export, &anchors)) else {
         return Ok(trace);
     };
     let Some(chain) = trace.take("rules", fold(&anchors, ledger)) else {
@@ -202,9 +202,10 @@ struct Ledger {
     leaves: Vec<Vec<u8>>,
 }
 
-fn ledger(export: &Export, log: &LogPolicy) -> Found<Ledger> {
+fn ledger(export: &Export, anchors: &Anchors) -> Found<Ledger> {
+    let keys = rotated(export, anchors);
     // Proofs that were made together share a checkpoint.
-    let mut notes: BTreeMap<Vec<u8>, WitnessedCheckpoint> = BTreeMap::new();
+    let mut notes: BTreeMap<Vec<u8>, (WitnessedCheckpoint, LogPolicy)> = BTreeMap::new();
     let mut roots: BTreeMap<u64, Digest> = BTreeMap::new();
     let (mut entries, mut leaves) = (Vec::new(), Vec::new());
     for shown in &export.entries {
@@ -216,10 +217,10 @@ fn ledger(export: &Export, log: &LogPolicy) -> Found<Ledger> {
             return Err(broken(format!("it is of entry {index}")));
         }
         let checkpoint = match notes.get(&note) {
-            Some(known) => known.clone(),
+            Some((known, _)) => known.clone(),
             None => {
-                let made = log.verify_checkpoint(&note).map_err(|e| checkpoint_error(e, log))?;
-                notes.insert(note, made.clone());
+                let (made, log) = keys.open(&note, &anchors.log)?;
+                notes.insert(note, (made.clone(), log));
                 made
             }
         };
@@ -232,8 +233,8 @@ fn ledger(export: &Export, log: &LogPolicy) -> Found<Ledger> {
         leaves.push(include(&checkpoint, &proven)?);
         entries.push(proven);
     }
-    let newest = notes.into_values().max_by_key(|c| (c.size(), c.witnessed_at()));
-    let newest = newest.ok_or_else(|| Broken::unreadable("the export", "no entries"))?;
+    let newest = notes.into_values().max_by_key(|(c, _)| (c.size(), c.witnessed_at()));
+    let (newest, log) = newest.ok_or_else(|| Broken::unreadable("the export", "no entries"))?;
     let words = format!(
         "{} leaves stand in log {}, each by its own path; the newest state has {} entries, seen by {} of {} witnesses at {}",
         entries.len(),
@@ -244,6 +245,17 @@ fn ledger(export: &Export, log: &LogPolicy) -> Found<Ledger> {
         clock(newest.witnessed_at()),
     );
     Ok((Ledger { newest, entries, leaves }, words))
+}
+
+/// Whose signatures count on the proofs' checkpoints.
+fn rotated(export: &Export, anchors: &Anchors) -> Rotated {
+    let bare = |shown: &Shown| ProvenLeaf {
+        index: shown.index,
+        leaf: shown.leaf.clone(),
+        path: Vec::new(),
+    };
+    let entries: Vec<ProvenLeaf> = export.entries.iter().map(bare).collect();
+    Rotated::read(&anchors.genesis, &entries)
 }
 
 fn fold(anchors: &Anchors, ledger: Ledger) -> Found<Chain> {

@@ -4,6 +4,7 @@ use crate::{
     body::{Body, Genesis, Hold},
     data, keys, rules,
     state::{MemberState, Plant},
+    trust,
 };
 use base::{CanonicalError, Digest, Id, Millis, Refusal, Rule, to_canonical};
 use policy::{Action, Policy, Resource, Role};
@@ -263,6 +264,10 @@ pub(crate) fn genesis(leaf: &Leaf) -> Result<Plant, Refusal> {
     };
     let policy = Policy::parse(&anchors.policy)
         .map_err(|e| refuse(Rule::Policy, e.to_string(), "a valid policy text"))?;
+    trust::stated(&anchors).map_err(|reason| {
+        let accepted = "a log key named like its origin, distinct witnesses, a quorum of them";
+        refuse(Rule::Enrolment, reason, accepted)
+    })?;
     check_members(&anchors, statement.at).map_err(|reason| {
         refuse(Rule::Enrolment, reason, "distinct members, at least two of them security officers")
     })?;
@@ -298,6 +303,7 @@ pub(crate) fn genesis(leaf: &Leaf) -> Result<Plant, Refusal> {
         reports: BTreeMap::new(),
         enrolments: BTreeMap::new(),
         holds: BTreeMap::new(),
+        rotations: Vec::new(),
         refusals: 0,
         size: 1,
         logged_at: leaf.logged_at,

@@ -7,6 +7,7 @@ use crate::{
         GrantState, HoldState, MemberState, OrderState, Plant, Proposal, RecordingState, Reported,
         RunStatus,
     },
+    trust::Rotation,
 };
 use base::{Digest, Id};
 use policy::{Policy, Role};
@@ -168,6 +169,9 @@ impl Plant {
             }
             Change::Program(program) => {
                 self.programs.insert(program.id.clone(), program);
+            }
+            Change::Keys(keys) => {
+                self.rotations.push(Rotation { index: self.size.saturating_sub(1), keys });
             }
             Change::Template(template) => {
                 self.templates.insert(template.id.clone(), template);

@@ -5,7 +5,10 @@
 
 use base::{Bytes, Digest, Id, Millis, Refusal};
 use policy::Role;
-use proof::keys::{Passkey, PublicKey};
+use proof::{
+    keys::{Passkey, PublicKey},
+    log::VKey,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -148,6 +151,8 @@ pub enum Change {
     Program(Program),
     /// Approves a template to inspect parts against.
     Template(Template),
+    /// Rotates the plant's own keys.
+    Keys(Keys),
 }
 
 impl Change {
@@ -159,12 +164,13 @@ impl Change {
             Self::Policy(_) => "policy",
             Self::Program(_) => "program",
             Self::Template(_) => "template",
+            Self::Keys(_) => "keys",
         }
     }
 
     /// Whether it changes who may do what; then two security officers sign.
     pub fn changes_rules(&self) -> bool {
-        matches!(self, Self::Member(_) | Self::Roles(_) | Self::Policy(_))
+        matches!(self, Self::Member(_) | Self::Roles(_) | Self::Policy(_) | Self::Keys(_))
     }
 }
 
@@ -230,6 +236,32 @@ pub struct Template {
     pub title: String,
     /// The viewpoint of the scan program from which it shows the part.
     pub view: u32,
+}
+
+/// New keys of the plant itself, from the index on at which they take effect; what is
+/// absent stays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// The log's verifier key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<VKey>,
+    /// The vault's X25519 public key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<Bytes>,
+    /// All witnesses from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witnesses: Option<Witnesses>,
+}
+
+/// The witnesses of a log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witnesses {
+    /// Their verifier keys.
+    pub keys: Vec<VKey>,
+    /// How many of them must cosign a checkpoint.
+    pub quorum: u32,
 }
 
 /// A security officer's approval.

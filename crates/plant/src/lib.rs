@@ -21,6 +21,7 @@ mod data;
 mod keys;
 mod rules;
 mod state;
+pub mod trust;
 
 pub use admit::Admitted;
 pub use body::Body;
@@ -28,3 +29,4 @@ pub use state::{
     GrantState, HoldState, MemberState, OrderState, Plant, ProgramState, Proposal, RecordingState,
     Reported, RunStatus, verify_under,
 };
+pub use trust::Rotation;

@@ -44,6 +44,9 @@ fn sound(asked: &Asked<'_>, change: &Change) -> Result<(), Refusal> {
             officers_stay(asked, &member.id, member.roles.contains(&Role::SecurityOfficer))
         }
         Change::Template(_) => Ok(()),
+        Change::Keys(keys) => plant.check_keys(keys).map_err(|reason| {
+            asked.refuse(Rule::Enrolment, reason, "fresh keys, the log's named like its origin")
+        }),
     }
 }
 

@@ -4,6 +4,7 @@ use crate::body::{
     Change, Genesis, Grant, Hold, Member, Order, Outcome, Program, Recording, Report, RunEnded,
     Template,
 };
+use crate::trust::Rotation;
 use base::{Bytes, Digest, Id, Millis, Refusal, Rule};
 use policy::{Action, Decision, Policy, Question, Resource, Role};
 use proof::{
@@ -202,6 +203,8 @@ pub struct Plant {
     pub enrolments: BTreeMap<Id, Digest>,
     /// Holds in force, by entry.
     pub holds: BTreeMap<Digest, HoldState>,
+    /// Keys of the plant itself that took the place of the genesis', in order.
+    pub rotations: Vec<Rotation>,
     /// Refusals recorded so far.
     pub refusals: u64,
     /// Entries so far.
@@ -268,6 +271,12 @@ impl Plant {
         let question =
             Question { principal: member, roles: &roles, action, resource, user_verified, subject };
         self.policy.decide(&question)
+    }
+
+    /// Whether a change of the plant's own keys waits for approval.
+    pub(crate) fn proposes_keys(&self) -> bool {
+        let keys = |p: &Proposal| matches!(p.change, Change::Keys(_));
+        self.proposals.values().any(|p| !p.effective && keys(p))
     }
 
     /// The holds that stop a cell.

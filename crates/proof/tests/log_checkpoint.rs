@@ -226,7 +226,7 @@ fn a_witness_cosigns_what_extends_its_view_only() {
     let w = witness();
     let fresh = WitnessState::default();
     let first = w.decide(&request(0, &[], &one), &fresh, 5).unwrap();
-    assert_eq!(first.state, WitnessState { size: 1, root: a });
+    assert_eq!(first.state, WitnessState { size: 1, root: a, log: None });
     let second = w.decide(&request(1, &[b], &two), &first.state, 6).unwrap();
     let note = append_signature_lines(two.note(), second.line.as_bytes());
     assert_eq!(policy(1, 1).verify_checkpoint(&note).unwrap().witnessed_at(), Millis(6000));

@@ -223,7 +223,7 @@ async fn checkpoint(
         let (size, until) = (*size as usize, now().plus(query["wait_ms"]));
         site.inside().awaited.push(size);
         while site.inside().leaves.len() == size && now() < until {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
     let note = site.note();
@@ -233,7 +233,7 @@ async fn checkpoint(
         return Ok(Body::from(note));
     }
     let bytes = futures::stream::iter(note).then(async |byte| {
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         Ok::<_, Infallible>(Bytes::from(vec![byte]))
     });
     Ok(Body::from_stream(bytes))

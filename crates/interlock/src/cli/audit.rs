@@ -7,7 +7,7 @@ use super::{
 use ::ledger::{Reader, RealFs};
 use base::Digest;
 use clap::Subcommand;
-use node::{Anchors, Client};
+use node::{Anchors, Client, keys::FromStart};
 use plant::{Plant, RunStatus};
 use proof::entry::Leaf;
 use serde_json::{Value, json};
@@ -87,7 +87,7 @@ async fn replay(
 }
 
 fn from_folder(dir: &std::path::Path, anchors: &Anchors) -> Result<Vec<Vec<u8>>, Failure> {
-    let checked = ::ledger::check(Arc::new(RealFs), dir, &anchors.log);
+    let checked = ::ledger::check(Arc::new(RealFs), dir, &FromStart(anchors.clone()));
     if let Some(finding) = checked.findings.first() {
         return Err(Failure::Broken(format!("{}: {}", finding.file, finding.problem)));
     }
@@ -98,7 +98,8 @@ fn from_folder(dir: &std::path::Path, anchors: &Anchors) -> Result<Vec<Vec<u8>>,
 
 async fn from_site(context: &Context, anchors: &Anchors) -> Result<Vec<Vec<u8>>, Failure> {
     let (_, client): (_, Client) = context.client()?;
-    let mut follower = ::ledger::Follower::new(anchors.log.clone(), Default::default(), 1 << 30);
+    let mut follower =
+        ::ledger::Follower::new(FromStart(anchors.clone()), Default::default(), 1 << 30);
     let leaves = follower.poll(&client).await.map_err(|e| Failure::Broken(e.to_string()))?;
     Ok(leaves.into_iter().map(|l| l.leaf).collect())
 }
@@ -109,7 +110,7 @@ fn summary(plant: &Plant) -> Value {
         "members": plant.members, "proposals": list(&plant.proposals), "programs": plant.programs,
         "templates": plant.templates, "orders": list(&plant.orders), "recordings": plant.recordings,
         "grants": list(&plant.grants), "reports": list(&plant.reports), "holds": list(&plant.holds),
-        "policy": plant.policy.text(),
+        "policy": plant.policy.text(), "rotations": plant.rotations,
     });
     let digest = base::sha256(&serde_json_bytes(&state));
     let runs: Vec<Value> = plant

@@ -98,7 +98,8 @@ pub enum ChangeVerb {
     },
 }
 
-async fn propose(context: &Context, change: Change) -> Result<(), Failure> {
+/// Proposes a change of the rules.
+pub async fn propose(context: &Context, change: Change) -> Result<(), Failure> {
     let rules = change.changes_rules();
     let (_, _, submitted) = context.state(&Body::Propose(change)).await?;
     context.print(&submitted, |s| {

@@ -56,7 +56,7 @@ pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             if !path.is_dir() {
                 return Err(Failure::Failed(format!("`{}` is not a folder", path.display())));
             }
-            let checked = check(Arc::new(RealFs), &path, &anchors.log);
+            let checked = check(Arc::new(RealFs), &path, &node::keys::FromStart(anchors));
             let findings: Vec<String> =
                 checked.findings.iter().map(|f| format!("{}: {}", f.file, f.problem)).collect();
             let value = serde_json::json!({

@@ -17,6 +17,7 @@ mod drill;
 mod hold;
 mod init;
 mod invite;
+mod keys;
 mod ledger;
 mod order;
 mod passport;
@@ -87,6 +88,9 @@ enum Command {
     /// Proposed changes and their approval.
     #[command(subcommand)]
     Change(change::ChangeVerb),
+    /// The plant's own keys: of the log, its witnesses and the vault.
+    #[command(subcommand)]
+    Keys(keys::Verb),
     /// The policy in force, tried out and checked.
     #[command(subcommand)]
     Policy(policy::Verb),
@@ -164,6 +168,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Program(verb) => change::run_program(&context, verb).await,
         Command::Template(verb) => change::run_template(&context, verb).await,
         Command::Change(verb) => change::run_change(&context, verb).await,
+        Command::Keys(verb) => keys::run(&context, verb).await,
         Command::Policy(verb) => policy::run(&context, verb).await,
         Command::Ledger(verb) => ledger::run(&context, verb).await,
         Command::Audit(verb) => audit::run(&context, verb).await,

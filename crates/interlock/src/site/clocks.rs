@@ -11,7 +11,10 @@
 use base::{Millis, Refusal, Rule};
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -28,7 +31,7 @@ pub struct Clocks {
     /// How far the site's clock may be ahead, in milliseconds.
     skew_ms: u64,
     /// So many witnesses must agree that it is.
-    quorum: usize,
+    quorum: AtomicUsize,
     /// A time that was told longer ago says nothing: the witness is not there.
     keeps: Duration,
     told: Mutex<BTreeMap<String, Told>>,
@@ -42,7 +45,12 @@ struct Told {
 impl Clocks {
     /// Nothing is known yet.
     pub fn new(skew_ms: u64, quorum: usize, keeps: Duration) -> Self {
-        Self { skew_ms, quorum, keeps, told: Mutex::default() }
+        Self { skew_ms, quorum: quorum.into(), keeps, told: Mutex::default() }
+    }
+
+    /// So many witnesses must agree from now on.
+    pub fn needs(&self, quorum: usize) {
+        self.quorum.store(quorum, Ordering::Relaxed);
     }
 
     /// A witness that was asked at `asked` has cosigned at `time` of its clock.
@@ -82,7 +90,8 @@ impl Clocks {
         };
         let ahead = |theirs: &Millis| now.since(*theirs) > self.skew_ms;
         let behind: Vec<Millis> = told.values().filter_map(latest).filter(ahead).collect();
-        let Some(theirs) = behind.iter().max().filter(|_| behind.len() >= self.quorum) else {
+        let quorum = self.quorum.load(Ordering::Relaxed);
+        let Some(theirs) = behind.iter().max().filter(|_| behind.len() >= quorum) else {
             return Ok(());
         };
         Err(Refusal {

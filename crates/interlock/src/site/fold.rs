@@ -4,14 +4,14 @@
 //! committed. That is safe: whatever rests on it is itself an entry, which stands
 //! behind the batch and is acknowledged after it.
 
-use super::{clocks::Clocks, index::Indexed, room::Room};
+use super::{clocks::Clocks, index::Indexed, own::Means, room::Room};
 use api::Event;
 use base::{CanonicalError, Digest, Millis, Refusal, Rule};
 use ledger::{Admission, Admitted};
 use plant::Plant;
 use proof::{
     entry::{Entry, VerifiedEntry},
-    log::SignedCheckpoint,
+    log::{LogSigner, SignedCheckpoint},
 };
 use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
@@ -111,21 +111,27 @@ pub struct Fold {
     index: Indexed,
     clocks: Arc<Clocks>,
     room: Arc<Room>,
+    means: Means,
+    /// The log's key in force after what was admitted.
+    signer: Arc<LogSigner>,
     pending: Vec<Event>,
     events: broadcast::Sender<Event>,
 }
 
 impl Fold {
     /// Admits onto `plant` and `index` while `clocks` agree and there is `room`,
-    /// announcing to `events`.
+    /// announcing to `events`. The log is signed with `signer` until a change that
+    /// `means` allow replaces it.
     pub fn new(
         plant: Shared,
         index: Indexed,
         clocks: Arc<Clocks>,
         room: Arc<Room>,
+        means: Means,
+        signer: Arc<LogSigner>,
         events: broadcast::Sender<Event>,
     ) -> Self {
-        Self { plant, index, clocks, room, pending: Vec::new(), events }
+        Self { plant, index, clocks, room, means, signer, pending: Vec::new(), events }
     }
 }
 
@@ -139,7 +145,7 @@ impl Admission for Fold {
         entry: Checked,
     ) -> Result<Admitted, Refusal> {
         let id = entry.id();
-        let admitted = {
+        let (admitted, ready) = {
             let plant = self.plant.read();
             if let Some((index, logged_at)) = plant.logged(&id) {
                 return Ok(Admitted::Known { index, logged_at });
@@ -150,7 +156,10 @@ impl Admission for Fold {
                 Checked::Verified(verified) => *verified,
                 Checked::Unknown { entry, .. } => plant.verify(*entry)?,
             };
-            plant.admit(verified, logged_at)?
+            let admitted = plant.admit(verified, logged_at)?;
+            let keys = plant.keys_in(admitted.body());
+            let ready = keys.map(|keys| self.means.ready(keys)).transpose()?.flatten();
+            (admitted, ready)
         };
         let leaf = admitted.leaf().map_err(|e| Refusal {
             who: "the sender".into(),
@@ -163,7 +172,11 @@ impl Admission for Fold {
             (admitted.statement().issuer.clone(), admitted.statement().body.clone());
         let body = admitted.body().clone();
         let mut plant = self.plant.0.write().unwrap_or_else(PoisonError::into_inner);
+        let rotations = plant.rotations.len();
         plant.apply(admitted);
+        if let Some(ready) = ready.filter(|_| plant.rotations.len() > rotations) {
+            self.signer = ready;
+        }
         self.index.add(&plant, &id, &issuer, &body);
         drop(plant);
         self.pending.push(Event { index, id, issuer, logged_at, body: stated });
@@ -172,6 +185,10 @@ impl Admission for Fold {
 
     fn last_logged_at(&self) -> Millis {
         self.plant.read().logged_at
+    }
+
+    fn signer(&self) -> Option<Arc<LogSigner>> {
+        Some(self.signer.clone())
     }
 
     fn durable(&mut self, _: &SignedCheckpoint) {

@@ -11,8 +11,9 @@ use axum::{
 };
 use base::{Digest, Refusal, Rule};
 use node::now;
+use plant::Plant;
 use policy::{Action, Resource};
-use proof::log::WitnessedCheckpoint;
+use proof::log::{LogPolicy, WitnessedCheckpoint};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 use transport::{Peer, Problem};
@@ -261,8 +262,8 @@ impl StateQuery {
 }
 
 /// A part of the plant's state: `members`, `programs`, `templates`, `orders`,
-/// `recordings`, `grants`, `reports`, `holds`, `proposals`, `enrolments` or
-/// `policy`. Orders, recordings, grants and reports come a page at a time on
+/// `recordings`, `grants`, `reports`, `holds`, `proposals`, `enrolments`, `policy` or
+/// `keys`. Orders, recordings, grants and reports come a page at a time on
 /// request.
 #[utoipa::path(get, path = "/state/{part}", params(StateQuery), responses((status = 200, body = Object)))]
 async fn state(
@@ -285,11 +286,22 @@ async fn state(
         "proposals" => serde_json::to_value(&plant.proposals),
         "enrolments" => serde_json::to_value(&plant.enrolments),
         "policy" => serde_json::to_value(plant.policy.text()),
+        "keys" => keys(&plant),
         _ => {
             return Err(Problem::new(StatusCode::NOT_FOUND, "no such part of the plant's state"));
         }
     };
     value.map(Json).map_err(fault)
+}
+
+/// The plant's own keys: the first, those in force, and each change between.
+fn keys(plant: &Plant) -> serde_json::Result<serde_json::Value> {
+    let log = |policy: Result<LogPolicy, String>| policy.map_err(serde::ser::Error::custom);
+    Ok(serde_json::json!({
+        "first": { "log": log(plant::trust::stated(&plant.anchors))?, "vault": plant.anchors.vault },
+        "now": { "log": log(plant.log_now())?, "vault": plant.vault() },
+        "rotations": plant.rotations,
+    }))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

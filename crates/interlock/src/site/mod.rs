@@ -15,6 +15,7 @@ mod http;
 mod index;
 mod issue;
 mod legible;
+pub mod own;
 mod recordings;
 mod room;
 mod standing;
@@ -37,8 +38,7 @@ use plant::{
 };
 use proof::{
     entry::{Entry, Leaf},
-    keys::SecretKey,
-    log::LogSigner,
+    log::SignedCheckpoint,
 };
 use room::Room;
 use std::{
@@ -97,18 +97,22 @@ impl Site {
         let data = dir.join("data");
         let log_dir = data.join("ledger");
         std::fs::create_dir_all(&log_dir).with_context(|| format!("`{}`", log_dir.display()))?;
-        let seed = node::config::read_key(&dir.join("log.key"))?;
-        let log_key = Arc::new(SecretKey::from_seed(&seed)?);
-        let signer = Arc::new(LogSigner::new(node.anchors.log.origin(), log_key)?);
-        if signer.vkey() != node.anchors.log.log_key() {
-            bail!("`log.key` is not the key that `anchors.json` names");
-        }
+        let signers = own::log_signers(dir, node.anchors.log.origin())?;
         let fs: Arc<dyn ledger::Fs> = Arc::new(RealFs);
         if !log_dir.join("tile").exists() && !ledger_exists(&log_dir)? {
-            Store::create(fs.as_ref(), &log_dir, &signer)?;
+            let first = own::signer_of(&signers, node.anchors.log.log_key());
+            let first = first.context("`log.key` is not the key that `anchors.json` names")?;
+            Store::create(fs.as_ref(), &log_dir, &first)?;
         }
-        let mut store = Store::open(fs.clone(), &log_dir, signer)?;
+        let mut store = Store::open_with(fs.clone(), &log_dir, signers.clone())?;
         let (plant, index) = replay(&node, &mut store)?;
+        let policy = own::in_force(&plant, &node.anchors, plant.size)?;
+        let signer = own::signer_of(&signers, policy.log_key()).with_context(|| {
+            format!("`{}` holds no key of the log that is in force", dir.display())
+        })?;
+        SignedCheckpoint::verify(policy.origin(), policy.log_key(), store.committed().note())
+            .context("the newest checkpoint on the disk, by the key in force")?;
+        store.sign_with(signer.clone());
         tracing::info!(entries = plant.size, "ledger replayed");
 
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
@@ -116,19 +120,30 @@ impl Site {
         let index = Indexed::new(index);
         let server = node.config.server.clone().context("`interlock.toml` has no [server]")?;
         let refresh = Duration::from_millis(server.refresh_ms);
-        let (skew_ms, quorum) = (plant.read().anchors.clock_skew_ms, node.anchors.log.quorum());
+        let (skew_ms, quorum) = (plant.read().anchors.clock_skew_ms, policy.quorum());
         let clocks = Arc::new(Clocks::new(skew_ms, quorum, refresh * 3 + CLOCK_PATIENCE));
         let room = Arc::new(Room::of(data.clone()));
-        let (clock, free) = (clocks.clone(), room.clone());
-        let fold = Fold::new(plant.clone(), index.clone(), clock, free, events.clone());
+        let means = || own::Means {
+            dir: dir.to_owned(),
+            origin: policy.origin().to_owned(),
+            witnesses: server.witnesses.clone(),
+        };
+        let fold = Fold::new(
+            plant.clone(),
+            index.clone(),
+            clocks.clone(),
+            room.clone(),
+            means(),
+            signer,
+            events.clone(),
+        );
         let sequencer =
             Sequencer::start(store, Box::new(fold), Arc::new(now), ledger::Limits::default());
-        let witnesses = witness::clients(&node, &server, &clocks)?;
-        let publisher = Publisher::start(
+        let crew = own::Witnessing::open(&node, plant.clone(), means(), clocks)?;
+        let publisher = Publisher::start_with(
             fs,
             &log_dir,
-            node.anchors.log.clone(),
-            witnesses,
+            Arc::new(crew),
             sequencer.committed(),
             Timing { refresh, ..Timing::default() },
         );

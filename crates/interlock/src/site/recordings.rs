@@ -4,6 +4,7 @@
 use super::{
     Site,
     http::{Answer, SiteState, fault, larger},
+    own,
 };
 use anyhow::Context;
 use api::{Delivery, SealedKey};
@@ -20,7 +21,7 @@ use node::now;
 use plant::{Body as Stated, GrantState, Plant};
 use policy::Role;
 use proof::{
-    log::{KeyKind, LogPolicy, VKey, WitnessedCheckpoint},
+    log::{Checkpoint, KeyKind, LogPolicy, VKey, WitnessedCheckpoint},
     recording::{
         Manifest, SignedCheckpoint, SignedManifest, recording_name, run_name, verify_links,
     },
@@ -35,7 +36,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use vault::{
     Cid,
     gateway::{Config, DataGate, Provider, ReadRequest, peer_id},
-    grant_key::{WrappedKey, unwrap, wrap_for},
+    grant_key::{WrapError, WrappedKey, unwrap, wrap_for},
     ingest::{IngestError, ingest_car},
     seal::StreamKey,
 };
@@ -234,9 +235,15 @@ async fn put_key(
     of_own_run(&site.plant.read(), manifest)?;
     let (recording, commitment) = (manifest.recording.clone(), manifest.sealing.key_commitment);
     let work = site.clone();
-    let secret = site.node.seal_key().map_err(fault)?;
+    let secrets = own::vault_secrets(&site.node.dir).map_err(fault)?;
     let wrapped = WrappedKey { enc: delivery.key.enc, ciphertext: delivery.key.ciphertext };
-    let key = unwrap(&secret, recording.as_str().as_bytes(), root.as_bytes(), &wrapped)
+    // A cell may have sealed it before it saw that the vault's key was replaced.
+    let opened = secrets
+        .iter()
+        .map(|secret| unwrap(secret, recording.as_str().as_bytes(), root.as_bytes(), &wrapped));
+    let key = opened
+        .reduce(|first, next| first.or(next))
+        .unwrap_or(Err(WrapError::Open))
         .map_err(|e| bad(format!("the key was not taken: {e}")))?;
     if key.commitment().0 != commitment {
         return Err(bad("the key is not the one that the manifest commits to"));
@@ -534,8 +541,11 @@ impl Site {
     /// Keeps the newest checkpoint that a cell or a witness has cosigned: a note of
     /// this log with the member's own line, not older than the one that is kept.
     pub(super) fn keep_cosignature(&self, member: &Id, note: &[u8]) -> Answer<()> {
-        let policies = self.cosigning(member);
-        if policies.is_empty() {
+        let policies = |note: &[u8]| {
+            let claimed = Checkpoint::claimed(note).map_or(u64::MAX, |claimed| claimed.size);
+            self.cosigning(member, claimed)
+        };
+        if policies(note).is_empty() {
             return Err(Problem::from(Refusal {
                 who: member.to_string(),
                 what: "to leave a cosignature".into(),
@@ -546,7 +556,7 @@ impl Site {
         }
         let verified = |note: &[u8]| -> Result<WitnessedCheckpoint, Problem> {
             let mut found = Err(bad("no key of its own counts"));
-            for policy in &policies {
+            for policy in policies(note) {
                 found = policy.verify_checkpoint(note).map_err(bad);
                 if found.is_ok() {
                     break;
@@ -571,14 +581,15 @@ impl Site {
         self.keep_named("cosignatures", member.as_str(), note).map_err(fault)
     }
 
-    /// For each key that a member cosigns with, the policy that its line satisfies.
-    fn cosigning(&self, member: &Id) -> Vec<LogPolicy> {
-        let log = &self.node.anchors.log;
-        let own = {
-            let plant = self.plant.read();
-            let cell = plant.has_role(member, Role::Cell);
-            if cell { signing_keys(&plant, member) } else { Vec::new() }
+    /// For each key that a member cosigns with, the policy that its line satisfies on a
+    /// log of `size` entries.
+    fn cosigning(&self, member: &Id, size: u64) -> Vec<LogPolicy> {
+        let plant = self.plant.read();
+        let Ok(log) = own::in_force(&plant, &self.node.anchors, size) else {
+            return Vec::new();
         };
+        let cell = plant.has_role(member, Role::Cell);
+        let own = if cell { signing_keys(&plant, member) } else { Vec::new() };
         let own = own
             .into_iter()
             .filter_map(|key| VKey::new(member.as_str(), KeyKind::Witness, key).ok());

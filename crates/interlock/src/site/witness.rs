@@ -1,11 +1,10 @@
 //! Asking the witnesses, over mutual TLS, and noting what time they have.
 
 use super::clocks::Clocks;
-use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
-use ledger::{CosignClient, CosignError, Witness, publish::MAX_ANSWER_BYTES};
-use node::{Node, config::ServerConfig};
-use proof::log::{AddCheckpoint, LogPolicy, append_signature_lines};
+use ledger::{CosignClient, CosignError, publish::MAX_ANSWER_BYTES};
+use node::config::WitnessAddress;
+use proof::log::{AddCheckpoint, BadPolicy, LogPolicy, VKey, append_signature_lines};
 use std::{sync::Arc, time::Instant};
 
 struct Asked {
@@ -50,27 +49,15 @@ impl CosignClient for Asked {
     }
 }
 
-/// A client for each configured witness, matched to its key by name.
-pub fn clients(node: &Node, server: &ServerConfig, clocks: &Arc<Clocks>) -> Result<Vec<Witness>> {
-    let log = &node.anchors.log;
-    let mut witnesses = Vec::new();
-    for address in &server.witnesses {
-        let ends = format!("/{}", address.member);
-        let key = log.witnesses().iter().find(|k| k.name().ends_with(&ends));
-        let key = key.with_context(|| {
-            format!("`{}` is configured as a witness and is none of `anchors.json`", address.member)
-        })?;
-        let http =
-            transport::client::connect(&node.trust, Some(&node.identity), Some(&address.member))?;
-        let url = format!("{}/add-checkpoint", address.url.trim_end_matches('/'));
-        let name = key.name().to_owned();
-        let policy = LogPolicy::new(log.origin(), log.log_key().clone(), vec![key.clone()], 1)?;
-        let asked = Asked { http, url, name, policy, clocks: clocks.clone() };
-        witnesses.push(Witness { key: key.clone(), client: Arc::new(asked) });
-    }
-    if witnesses.len() < log.quorum() {
-        let (have, need) = (witnesses.len(), log.quorum());
-        bail!("{have} witnesses are configured, {need} are needed");
-    }
-    Ok(witnesses)
+/// The way to a witness with this key.
+pub fn asked(
+    http: reqwest::Client,
+    address: &WitnessAddress,
+    key: &VKey,
+    log: &LogPolicy,
+    clocks: &Arc<Clocks>,
+) -> Result<Arc<dyn CosignClient>, BadPolicy> {
+    let policy = LogPolicy::new(log.origin(), log.log_key().clone(), vec![key.clone()], 1)?;
+    let url = format!("{}/add-checkpoint", address.url.trim_end_matches('/'));
+    Ok(Arc::new(Asked { http, url, name: key.name().to_owned(), policy, clocks: clocks.clone() }))
 }

@@ -7,6 +7,7 @@ use policy::Role;
 use proof::{
     entry::{Entry, Leaf, Statement, VERSION},
     keys::{Invitation, Passkey, PublicKey, SecretKey, Signer},
+    log::{KeyKind, VKey},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +28,11 @@ pub fn key(name: &str) -> SecretKey {
 
 pub fn print(name: &str) -> Digest {
     PublicKey::of(&key(name)).fingerprint()
+}
+
+/// The key of a log or a witness whose seed is a name's.
+pub fn vkey(name: &str, seed: &str, kind: KeyKind) -> VKey {
+    VKey::new(name, kind, key(seed).public()).unwrap()
 }
 
 /// An invitation whose seed is the name's.
@@ -61,7 +67,7 @@ pub fn genesis() -> Genesis {
         clock_skew_ms: SKEW,
         freshness_ms: MINUTE,
         issuer: "did:web:plant.example".into(),
-        log: String::new(),
+        log: vkey(ORIGIN, "log", KeyKind::Log).to_string(),
         members: vec![
             member("olga", &[Role::SecurityOfficer]),
             member("omar", &[Role::SecurityOfficer]),
@@ -79,7 +85,7 @@ pub fn genesis() -> Genesis {
         policy: policy::DEFAULT.into(),
         quorum: 1,
         vault: Bytes(vec![8; 32]),
-        witnesses: Vec::new(),
+        witnesses: vec![vkey("witness.example", "witness", KeyKind::Witness).to_string()],
     }
 }
 

@@ -66,6 +66,12 @@ impl Checkpoint {
         })
     }
 
+    /// What a note says, signed or not: it proves nothing, and tells whose signatures
+    /// to look for.
+    pub fn claimed(note: &[u8]) -> Result<Self, BadCheckpoint> {
+        open_note(note).map(|(_, checkpoint)| checkpoint)
+    }
+
     /// The checkpoint's text.
     pub fn to_text(&self) -> Vec<u8> {
         let root = tlog_tiles::Hash(self.root.0);

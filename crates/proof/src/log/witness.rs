@@ -28,12 +28,15 @@ pub struct WitnessState {
     pub size: u64,
     /// The root that it cosigned last.
     pub root: Digest,
+    /// The newest of the log's keys that has signed, when it has had several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<VKey>,
 }
 
 impl Default for WitnessState {
     /// Nothing was cosigned yet.
     fn default() -> Self {
-        Self { size: 0, root: empty_root() }
+        Self { size: 0, root: empty_root(), log: None }
     }
 }
 
@@ -140,27 +143,35 @@ impl AddCheckpoint {
 pub struct Cosigned {
     /// What to remember of the log from now on.
     pub state: WitnessState,
-    /// The signature line to answer with.
+    /// The signature lines to answer with, one for each key of the witness.
     pub line: String,
 }
 
 /// A witness's key and the logs that it knows.
 pub struct WitnessCore {
     vkey: VKey,
-    signer: Arc<dyn Signer>,
+    signers: Vec<Arc<dyn Signer>>,
     logs: Vec<(String, VKey)>,
 }
 
 impl WitnessCore {
     /// A witness that signs as `name` for `logs`: origins and the keys they sign
-    /// with.
+    /// with. A later key of an origin is the earlier one's successor: once it has
+    /// signed, the earlier one counts no longer.
     pub fn new(
         name: &str,
         signer: Arc<dyn Signer>,
         logs: Vec<(String, VKey)>,
     ) -> Result<Self, BadVKey> {
         let vkey = VKey::new(name, KeyKind::Witness, signer.public())?;
-        Ok(Self { vkey, signer, logs })
+        Ok(Self { vkey, signers: vec![signer], logs })
+    }
+
+    /// Cosigns with a further key too, under the same name: the one that is to take the
+    /// first one's place.
+    pub fn also(mut self, next: Arc<dyn Signer>) -> Self {
+        self.signers.push(next);
+        self
     }
 
     /// The key that verifies this witness's cosignatures.
@@ -181,7 +192,7 @@ impl WitnessCore {
         state: &WitnessState,
         time: u64,
     ) -> Result<Cosigned, WitnessRefusal> {
-        let signed = self.authenticate(request)?;
+        let (signed, log) = self.authenticate(request, state)?;
         let next = signed.checkpoint();
         if request.old > next.size {
             let sizes = format!("an old size of at most {}", next.size);
@@ -196,19 +207,33 @@ impl WitnessCore {
         if !verify_consistency(state.size, &state.root, next.size, &next.root, &request.proof) {
             return Err(WitnessRefusal::Inconsistent { old: state.size, size: next.size });
         }
-        let line = cosign(self.vkey.name(), self.signer.as_ref(), next, time)
-            .map_err(|error| WitnessRefusal::BadRequest(error.to_string()))?;
-        let state = WitnessState { size: next.size, root: next.root };
+        let lines = self.signers.iter().map(|signer| {
+            cosign(self.vkey.name(), signer.as_ref(), next, time)
+                .map_err(|error| WitnessRefusal::BadRequest(error.to_string()))
+        });
+        let line = lines.collect::<Result<String, _>>()?;
+        let state = WitnessState { size: next.size, root: next.root, log };
         Ok(Cosigned { state, line })
     }
 
-    /// The checkpoint, once a known key of its log has been found to sign it.
-    fn authenticate(&self, request: &AddCheckpoint) -> Result<SignedCheckpoint, WitnessRefusal> {
+    /// The checkpoint, once a key of its log has been found to sign it that no later one
+    /// has replaced; and the newest key to remember, when the log has had several.
+    fn authenticate(
+        &self,
+        request: &AddCheckpoint,
+        state: &WitnessState,
+    ) -> Result<(SignedCheckpoint, Option<VKey>), WitnessRefusal> {
         let origin = request.origin()?;
+        let known = self.logs.iter().filter(|(known, _)| *known == origin);
+        let keys: Vec<&VKey> = known.map(|(_, key)| key).collect();
+        let newest = keys.iter().position(|key| state.log.as_ref() == Some(*key)).unwrap_or(0);
         let mut refusal = WitnessRefusal::UnknownLog(origin.clone());
-        for (_, key) in self.logs.iter().filter(|(known, _)| *known == origin) {
+        for key in keys.iter().skip(newest) {
             match SignedCheckpoint::verify(&origin, key, &request.note) {
-                Ok(signed) => return Ok(signed),
+                Ok(signed) => {
+                    let log = (keys.len() > 1).then(|| (*key).clone());
+                    return Ok((signed, log));
+                }
                 Err(error) => refusal = WitnessRefusal::Forbidden(error),
             }
         }

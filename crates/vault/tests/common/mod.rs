@@ -17,6 +17,7 @@ use policy::Role;
 use proof::{
     entry::{Entry, Leaf, Statement, VERSION},
     keys::{PublicKey, SecretKey, Signer},
+    log::{KeyKind, VKey},
 };
 use std::{
     collections::BTreeMap,
@@ -49,6 +50,11 @@ pub fn peer(member: &str) -> Peer {
     }
 }
 
+fn vkey(name: &str, kind: KeyKind, seed: u8) -> String {
+    let public = SecretKey::from_seed(&[seed; 32]).unwrap().public();
+    VKey::new(name, kind, public).unwrap().to_string()
+}
+
 /// A plant of two officers.
 pub fn plant() -> Plant {
     let officer = |name: &str, seed: u8| {
@@ -68,14 +74,14 @@ pub fn plant() -> Plant {
         clock_skew_ms: 1000,
         freshness_ms: 1000,
         issuer: "did:web:plant.example".into(),
-        log: String::new(),
+        log: vkey("plant.example", KeyKind::Log, 3),
         members: vec![first, second],
         name: "plant".into(),
         origin: "plant.example".into(),
         policy: policy::DEFAULT.into(),
-        quorum: 0,
-        vault: Bytes::default(),
-        witnesses: Vec::new(),
+        quorum: 1,
+        vault: Bytes(vec![8; 32]),
+        witnesses: vec![vkey("witness", KeyKind::Witness, 4)],
     };
     let statement = Statement {
         at: NOW,

@@ -4,10 +4,7 @@ use super::{Attempt, Drill};
 use crate::cli::context::Failure;
 use base::Rule;
 use node::Node;
-use proof::{
-    keys::{SecretKey, Signer},
-    log::{LogSigner, SignedCheckpoint},
-};
+use proof::log::{Checkpoint, LogSigner, SignedCheckpoint};
 use reqwest::StatusCode;
 use std::sync::Arc;
 use transport::client::AnswerError;
@@ -18,20 +15,24 @@ impl Drill {
     pub(super) async fn histories(&mut self) -> Result<(), Failure> {
         let failed = |e: &dyn std::fmt::Display| Failure::Failed(e.to_string());
         let site = Node::load(&self.site)?;
-        let seed = node::config::read_key(&site.dir.join("log.key"))?;
-        let key: Arc<dyn Signer> = Arc::new(SecretKey::from_seed(&seed).map_err(|e| failed(&e))?);
-        let signer = LogSigner::new(site.anchors.log.origin(), key).map_err(|e| failed(&e))?;
         let newest = self.auditor.client.bytes("/checkpoint", proof::log::MAX_NOTE_BYTES).await?;
-        let known = site.anchors.log.verify_checkpoint(&newest).map_err(|e| failed(&e))?;
-        let fork = signer.sign(known.size(), base::sha256(b"another history"));
-        self.shown(&site, "fork of the log by a stolen site, to its witness", known.size(), &fork)
-            .await?;
-        let (size, root) = (known.size() - 1, base::sha256(b"an older history"));
-        let shorter = signer.sign(size, root);
-        self.shown(&site, "log shortened by a stolen site, to its witness", size, &shorter).await?;
-        let longer = signer.sign(known.size() + 1, base::sha256(b"a longer history"));
+        let size = Checkpoint::claimed(&newest).map_err(|e| failed(&e))?.size;
+        let signers = crate::site::own::log_signers(&site.dir, site.anchors.log.origin())?;
+        let signs = |signer: &&Arc<LogSigner>| {
+            let key = signer.vkey();
+            SignedCheckpoint::verify(key.name(), key, &newest).is_ok()
+        };
+        let signer = signers.iter().find(signs).ok_or_else(|| {
+            Failure::Failed(format!("`{}` has no key of the log in force", site.dir.display()))
+        })?;
+        let fork = signer.sign(size, base::sha256(b"another history"));
+        self.shown(&site, "fork of the log by a stolen site, to its witness", size, &fork).await?;
+        let shorter = signer.sign(size - 1, base::sha256(b"an older history"));
+        let name = "log shortened by a stolen site, to its witness";
+        self.shown(&site, name, size - 1, &shorter).await?;
+        let longer = signer.sign(size + 1, base::sha256(b"a longer history"));
         let name = "log extended without a proof by a stolen site, to its witness";
-        self.shown(&site, name, known.size(), &longer).await
+        self.shown(&site, name, size, &longer).await
     }
 
     async fn shown(

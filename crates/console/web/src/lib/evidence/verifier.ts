@@ -10,7 +10,7 @@
  */
 import type { Change, Id, LedgerEvent, Member, MemberState, Role, Word } from "../ledger/types";
 import type { InForce } from "../people/differ";
-import { Broken, canonical, Keyring, sha256Hex, toHex, utf8, verifyTlogProof, type Anchors, type Json, type Leaf, type PublicKey, type Signed, type WitnessedCheckpoint } from "../verify";
+import { Broken, canonical, Keyring, policyAt, rotationsOf, sha256Hex, toHex, utf8, verifyTlogProof, type Anchors, type Bytes, type Json, type Leaf, type PublicKey, type Rotation, type Signed, type WitnessedCheckpoint } from "../verify";
 import { entryId, leafBytes, leafShape } from "../verify/entry";
 import { isObject, parse } from "../verify/jcs";
 import type { Applied } from "../verify/keyring";
@@ -54,6 +54,8 @@ const MOST_KEPT = 2000;
 const LAST = Number.MAX_SAFE_INTEGER;
 
 export class Verifier {
+  /** Keys of the log that took the place of the anchors'. */
+  private rotations: readonly Rotation[] = [];
   private rules: Included[] = [];
   /** The newest index that was there when the rules were read. */
   private scanned = -1;
@@ -147,11 +149,41 @@ export class Verifier {
     const value = parse(answer, what);
     if (!isObject(value)) throw new Broken(what, "an object is expected");
     const leaf = leafShape(value["leaf"] ?? null, what);
-    const { index, checkpoint } = await verifyTlogProof(this.anchors.log, utf8(proof), leafBytes(leaf, what));
+    const { index, checkpoint } = await this.witnessed(utf8(proof), leafBytes(leaf, what));
     const id = await entryId(leaf.entry);
     const same = typeof wanted === "number" ? wanted === index : wanted === id;
     if (!same) throw new Broken(what, `the site proves entry ${index} (${id.slice(0, 8)}) instead`);
     return { index, id, leaf, checkpoint, proof };
+  }
+
+  /** Verifies a proof under the keys in force, and looks for new ones when these did not sign it. */
+  private async witnessed(proof: Bytes, leaf: Bytes): Promise<{ index: number; checkpoint: WitnessedCheckpoint }> {
+    const verify = (): ReturnType<typeof verifyTlogProof> => verifyTlogProof((size) => policyAt(this.anchors.log, this.rotations, size), proof, leaf);
+    try {
+      return await verify();
+    } catch (error) {
+      if (!(error instanceof Broken) || !(await this.rotated())) throw error;
+      return verify();
+    }
+  }
+
+  /**
+   * Reads which keys officers put in the place of the anchors'. Their signatures are verified here;
+   * that the entries stand on the ledger is proven by a checkpoint under those keys, as they are used.
+   */
+  private async rotated(): Promise<boolean> {
+    const indexes: number[] = [];
+    for (const word of RULES) indexes.push(...(await this.indexesOf(word, new Set())));
+    const told = await inTurn(indexes.sort((a, b) => a - b), async (index) => {
+      const value = parse(await this.source.text(`/api/v1/entries/${index}`), `entry ${index}`);
+      return { index, leaf: leafShape((isObject(value) ? value["leaf"] : null) ?? null, `entry ${index}`) };
+    });
+    const [first] = told;
+    if (first === undefined || (await entryId(first.leaf.entry)) !== this.anchors.genesis) return false;
+    const rotations = await rotationsOf(told);
+    const more = rotations.length > this.rotations.length;
+    if (more) this.rotations = rotations;
+    return more;
   }
 
   private checkGenesis(ring: Keyring): void {

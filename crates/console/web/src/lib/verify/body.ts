@@ -64,12 +64,24 @@ const template = shape.object({
 });
 export type Template = shape.Read<typeof template>;
 
+const keys = shape.object(
+  {},
+  {
+    log: shape.text,
+    vault: shape.base64url,
+    witnesses: shape.object({ keys: shape.list(shape.text), quorum: shape.u32 }),
+  },
+);
+/** New keys of the plant itself; what is absent stays. */
+export type Keys = shape.Read<typeof keys>;
+
 const change = shape.tagged({
   member,
   roles: shape.object({ member: shape.id, roles }),
   policy: shape.object({ text: shape.text }),
   program,
   template,
+  keys,
 });
 /** A change of the rules. */
 export type Change = shape.Read<typeof change>;

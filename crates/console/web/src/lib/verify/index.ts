@@ -20,6 +20,7 @@ export {
 export { verifyTlogProof } from "./tlogproof";
 export { readEntry, readLeaf, verifyEntry, type Leaf } from "./entry";
 export type { PublicKey } from "./keys";
-export { Keyring, type Signed } from "./keyring";
+export { Keyring, rotationsOf, type Signed } from "./keyring";
+export { policyAt, type Rotation } from "./rotation";
 export { Plant } from "./plant";
 export { verifyPassport, type CheckedStep, type PassportReport } from "./passport/verify";

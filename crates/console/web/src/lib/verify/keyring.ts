@@ -10,8 +10,11 @@ import { readBody, readChange } from "./body";
 import type { Body, Change, Genesis, Member, Program, Role } from "./body";
 import { Broken } from "./broken";
 import { fromBase64Url } from "./bytes";
-import { verifyEntry, type Leaf, type VerifiedEntry } from "./entry";
+import { verifyEntry, wordOf, type Leaf, type VerifiedEntry } from "./entry";
+import { isObject } from "./jcs";
 import { checkForm, fingerprint, materialOf, type PublicKey } from "./keys";
+import type { LogPolicy } from "./policy";
+import { readKeys, statedLog, type Rotation } from "./rotation";
 import type { Digest, Id, Millis } from "./shape";
 
 const MAX_INVITATION_MS = 14 * 24 * 60 * 60 * 1000;
@@ -65,12 +68,16 @@ export interface Applied {
 export class Keyring {
   readonly members = new Map<Id, MemberState>();
   readonly proposals = new Map<Digest, Proposal>();
+  /** Keys of the plant itself that took the place of the genesis', in order. */
+  readonly rotations: Rotation[] = [];
   private loggedAt: Millis;
 
   private constructor(
     readonly site: Id,
     readonly genesis: Digest,
     readonly anchors: Genesis,
+    /** The log that the genesis states. */
+    readonly log: LogPolicy,
     loggedAt: Millis,
   ) {
     this.loggedAt = loggedAt;
@@ -82,6 +89,7 @@ export class Keyring {
     const body = readBody(statement.body, name);
     if (body.word !== "genesis") return refuse(name, `it is \`${body.word}\``);
     const anchors = body.value;
+    const log = await statedLog(anchors, name);
     const states = await Promise.all(anchors.members.map(newState));
     states.forEach((state, at) => {
       const others = states.filter((_, other) => other !== at);
@@ -99,7 +107,7 @@ export class Keyring {
       return refuse(name, "it is not signed by a security officer that it names");
     }
     const verified = await verifyEntry(leaf.entry, held.key);
-    const ring = new Keyring(statement.site, verified.id, anchors, leaf.logged_at);
+    const ring = new Keyring(statement.site, verified.id, anchors, log, leaf.logged_at);
     states.forEach((state) => ring.members.set(state.member.id, state));
     return [ring, signed(leaf, verified, body)];
   }
@@ -200,6 +208,8 @@ export class Keyring {
       this.checkOfficers(member, roles, name);
     } else if (change.word === "program") {
       this.checkProgram(change.value, name);
+    } else if (change.word === "keys") {
+      await readKeys(change.value, this.log, this.anchors.vault, this.rotations, name);
     }
   }
 
@@ -260,7 +270,7 @@ export class Keyring {
       const change = readChange(body.value);
       this.proposals.set(entry.id, { change, proposer: issuer, officers, effective: false });
     } else if (body.word === "approve") {
-      return this.approve(body.value.proposal, issuer);
+      return this.approve(body.value.proposal, issuer, index);
     } else if (body.word === "accept") {
       await this.accept(entry, body.value.passkey, body.value.seal, index);
     } else if (body.word === "revoke-key") {
@@ -271,12 +281,12 @@ export class Keyring {
     return {};
   }
 
-  private async approve(id: Digest, officer: Id): Promise<Applied> {
+  private async approve(id: Digest, officer: Id, index: number): Promise<Applied> {
     const proposal = this.proposals.get(id);
     if (proposal === undefined) return {};
     proposal.officers.add(officer);
     const { change } = proposal;
-    const rules = ["member", "roles", "policy"].includes(change.word);
+    const rules = ["member", "roles", "policy", "keys"].includes(change.word);
     if (proposal.officers.size < (rules ? 2 : 1)) return {};
     proposal.effective = true;
     if (change.word === "member") {
@@ -291,6 +301,11 @@ export class Keyring {
       if (state) state.member = { ...state.member, roles: change.value.roles };
       this.withdraw(change.value.member);
       return { change, touched: change.value.member };
+    }
+    if (change.word === "keys") {
+      const name = `entry ${index} (approve)`;
+      const keys = await readKeys(change.value, this.log, this.anchors.vault, this.rotations, name);
+      this.rotations.push({ index, ...keys });
     }
     return { change };
   }
@@ -316,6 +331,35 @@ export class Keyring {
       const share = proposal.proposer === member || proposal.officers.has(member);
       if (!proposal.effective && share) this.proposals.delete(id);
     }
+  }
+}
+
+const RULES = ["genesis", "propose", "approve", "accept", "revoke-key"];
+
+/**
+ * The keys that entries would put in the place of the genesis', before anything but the officers'
+ * signatures is proven: a checkpoint under these keys proves the entries. Entries that do not fold
+ * replace no key; the fold says what is wrong with them.
+ */
+export async function rotationsOf(
+  entries: readonly { index: number; leaf: Leaf }[],
+): Promise<readonly Rotation[]> {
+  const proposes = ({ leaf }: { leaf: Leaf }): boolean => {
+    const { body } = leaf.entry.statement;
+    const change = isObject(body) ? body["propose"] : undefined;
+    return change !== undefined && isObject(change) && "keys" in change;
+  };
+  const [first, ...rest] = entries.filter(({ leaf }) => RULES.includes(wordOf(leaf.entry)));
+  if (first?.index !== 0 || !entries.some(proposes)) return [];
+  try {
+    const [ring] = await Keyring.begin(first.leaf);
+    for (const { index, leaf } of rest) {
+      await ring.apply(await ring.verify(leaf, `entry ${index}`), index);
+    }
+    return ring.rotations;
+  } catch (error) {
+    if (error instanceof Broken) return [];
+    throw error;
   }
 }
 

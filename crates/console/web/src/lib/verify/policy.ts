@@ -53,12 +53,21 @@ export async function makePolicy(
   witnessKeys: readonly string[],
   quorum: number,
 ): Promise<LogPolicy> {
-  const count = witnessKeys.length;
-  if (quorum < 1 || quorum > count || count > MAX_WITNESSES) {
-    throw new Broken("the log policy", `a quorum of 1 to ${count} (at most 32) is expected`);
+  if (witnessKeys.length > MAX_WITNESSES) {
+    throw new Broken("the log policy", "at most 32 witnesses are expected");
   }
   const log = await readVKey(logKey, "the log's key");
   const witnesses = await Promise.all(witnessKeys.map((key) => readVKey(key, "a witness's key")));
+  return checked({ origin, logKey: log, witnesses, quorum });
+}
+
+/** A policy, once it can hold. */
+export function checked(policy: LogPolicy): LogPolicy {
+  const { logKey: log, witnesses, quorum } = policy;
+  const count = witnesses.length;
+  if (quorum < 1 || quorum > count || count > MAX_WITNESSES) {
+    throw new Broken("the log policy", `a quorum of 1 to ${count} (at most 32) is expected`);
+  }
   if (log.kind !== "log" || witnesses.some((key) => key.kind !== "witness")) {
     throw new Broken("the log policy", "type 1 for the log, type 4 for a witness is expected");
   }
@@ -67,7 +76,7 @@ export async function makePolicy(
   );
   if (twice)
     throw new Broken("the log policy", "witnesses with distinct names and keys are expected");
-  return { origin, logKey: log, witnesses, quorum };
+  return policy;
 }
 
 /** A checkpoint that its log signed and a quorum of witnesses cosigned. */

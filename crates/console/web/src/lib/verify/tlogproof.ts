@@ -2,7 +2,7 @@
 import { Broken } from "./broken";
 import { fromBase64, fromUtf8, utf8, type Bytes } from "./bytes";
 import { leafHash, MAX_PATH, verifyInclusion } from "./merkle";
-import { MAX_NOTE_BYTES, readDecimal, readHash } from "./note";
+import { MAX_NOTE_BYTES, readCheckpoint, readDecimal, readHash, readNote } from "./note";
 import { verifyCheckpoint, type LogPolicy, type WitnessedCheckpoint } from "./policy";
 
 const HEADER = "c2sp.org/tlog-proof@v1";
@@ -42,14 +42,18 @@ export interface Included {
   checkpoint: WitnessedCheckpoint;
 }
 
-/** Verifies a proof for the bytes of a leaf: the checkpoint, then the path. */
+/**
+ * Verifies a proof for the bytes of a leaf: the checkpoint, under the keys in force at its size,
+ * then the path.
+ */
 export async function verifyTlogProof(
-  policy: LogPolicy,
+  policyAt: (size: number) => LogPolicy,
   proof: Uint8Array,
   leaf: Uint8Array,
 ): Promise<Included> {
   const { index, path, checkpoint: note } = readTlogProof(proof);
-  const checkpoint = await verifyCheckpoint(policy, note);
+  const { size } = readCheckpoint(readNote(note).text);
+  const checkpoint = await verifyCheckpoint(policyAt(size), note);
   await include(checkpoint, index, leaf, path, `entry ${index}`);
   return { index, checkpoint };
 }

@@ -4,15 +4,21 @@ import { fromHex, utf8 } from "../bytes";
 import { entryId, leafBytes, wordOf } from "../entry";
 import { rawEd25519 } from "../keys";
 import { Plant, type Logged } from "../plant";
-import { makePolicy, verifyCheckpoint } from "../policy";
-import type { Anchors, LogPolicy, WitnessedCheckpoint } from "../policy";
+import { rotationsOf } from "../keyring";
+import { readCheckpoint, readNote } from "../note";
+import { verifyCheckpoint } from "../policy";
+import type { Anchors, WitnessedCheckpoint } from "../policy";
+import { policyAt, statedLog } from "../rotation";
 import type { Digest } from "../shape";
 import { include } from "../tlogproof";
 import { readBody } from "../body";
 import type { Evidence, ProvenLeaf } from "./evidence";
 
 export interface Chain {
-  /** What the plant's genesis states, and what the reader trusts when it brought anchors. */
+  /**
+   * The plant, and what the reader trusts when it brought anchors; each with the log's keys in
+   * force at the checkpoint.
+   */
   stated: Anchors;
   pinned?: { anchors: Anchors; checkpoint: WitnessedCheckpoint };
   checkpoint: WitnessedCheckpoint;
@@ -46,14 +52,19 @@ export async function readChain(
     ({ log }) => `The plant of log ${log.origin}${pin ? " is the one that you pinned" : ""}.`,
   );
   const note = utf8(evidence.checkpoint);
-  const [checkpoint, pinned] = await check(
+  const [inForce, checkpoint, pinned] = await check(
     "checkpoint",
     async () => {
-      const stands = await verifyCheckpoint(stated.log, note);
-      const trusted = pin && { anchors: pin, checkpoint: await verifyCheckpoint(pin.log, note) };
-      return [stands, trusted] as const;
+      const rotations = await rotationsOf(evidence.entries);
+      const { size } = readCheckpoint(readNote(note).text);
+      const log = policyAt(stated.log, rotations, size);
+      const stands = await verifyCheckpoint(log, note);
+      if (pin === null) return [log, stands, null] as const;
+      const anchors = { ...pin, log: policyAt(pin.log, rotations, size) };
+      const trusted = { anchors, checkpoint: await verifyCheckpoint(anchors.log, note) };
+      return [log, stands, trusted] as const;
     },
-    ([made]) => `The log signed ${made.size} entries; ${made.witnesses.join(", ")} cosigned.`,
+    ([, made]) => `The log signed ${made.size} entries; ${made.witnesses.join(", ")} cosigned.`,
   );
   await check(
     "inclusion",
@@ -65,7 +76,7 @@ export async function readChain(
     () => fold(evidence.entries, first),
     () => "Each was signed by a key that was enrolled then, and follows the rules of the ledger.",
   );
-  const base = { stated, checkpoint, plant, entries: plant.entries, cellKeys };
+  const base = { stated: { ...stated, log: inForce }, checkpoint, plant, entries: plant.entries, cellKeys };
   return pinned ? { ...base, pinned } : base;
 }
 
@@ -74,9 +85,8 @@ async function anchorsOf(first: ProvenLeaf, pin: Anchors | null): Promise<Anchor
   const name = nameOf(first);
   const body = readBody(first.leaf.entry.statement.body, name);
   if (body.word !== "genesis") throw new Broken(name, "a genesis is expected");
-  const { origin, log: key, witnesses, quorum } = body.value;
   const genesis: Digest = await entryId(first.leaf.entry);
-  const log: LogPolicy = await makePolicy(origin, key, witnesses, quorum);
+  const log = await statedLog(body.value, name);
   if (pin && pin.genesis !== genesis) {
     const reason = `this passport's plant began with ${genesis}, yours with ${pin.genesis}`;
     throw new Broken("the plant's first entry", reason);
