@@ -10,6 +10,7 @@ pub mod config;
 pub mod granted;
 pub mod init;
 pub mod invite;
+pub mod rotation;
 mod sources;
 
 pub use client::{Client, ClientError};

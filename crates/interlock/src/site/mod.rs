@@ -16,6 +16,7 @@ mod index;
 mod issue;
 mod legible;
 mod recordings;
+mod rotate;
 mod witness;
 
 pub use http::openapi;
@@ -44,7 +45,7 @@ use std::{
 };
 use tokio::{
     net::TcpListener,
-    sync::{broadcast, watch},
+    sync::{RwLock, broadcast, watch},
 };
 use transport::{ClientAuth, Limiter, Server};
 use vault::{keys::KeyVault, store::Store as BlockStore};
@@ -73,6 +74,9 @@ pub struct Site {
     refusals: Limiter,
     /// Bytes of files that each member may store in an hour.
     uploads: Limiter,
+    /// Read while a statement of the site is on its way from its key to the ledger,
+    /// written while the key is replaced.
+    signing: RwLock<()>,
     /// Held while a member's cosignature is compared with the one that is kept.
     cosigned: Mutex<()>,
 }
@@ -136,6 +140,7 @@ impl Site {
             events,
             refusals,
             uploads,
+            signing: RwLock::default(),
             cosigned: Mutex::default(),
         }))
     }
@@ -157,6 +162,7 @@ impl Site {
             _ => None,
         };
         let issuing = tokio::spawn(issue::react(self.clone()));
+        let rotating = tokio::spawn(rotate::follow(self.clone()));
         let router = http::router(self.clone());
         let limits = transport::Limits {
             body: MAX_UPLOAD,
@@ -186,6 +192,7 @@ impl Site {
             }
         };
         issuing.abort();
+        rotating.abort();
         self.sequencer.close().await;
         served?;
         Ok(())
@@ -203,6 +210,7 @@ impl Site {
     async fn state(&self, body: &Body) -> Result<Appended, AppendError> {
         let stopped = |e: &dyn std::fmt::Display| AppendError::Stopped(e.to_string());
         let nonce = fresh_nonce().map_err(|e| stopped(&e))?;
+        let _same_key = self.signing.read().await;
         let entry = self.node.sign(body, now(), nonce).map_err(|e| stopped(&e))?;
         self.append(&entry).await
     }
