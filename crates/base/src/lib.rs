@@ -18,4 +18,4 @@ pub use canonical::{
 pub use digest::{Bytes, Digest, ParseDigestError, sha256};
 pub use id::{Id, ParseIdError};
 pub use refusal::{Refusal, Rule};
-pub use time::Millis;
+pub use time::{Millis, ParseMillisError};

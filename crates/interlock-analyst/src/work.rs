@@ -4,7 +4,7 @@ use crate::analyse::{self, Done, Shot};
 use anyhow::{Context, Result, bail};
 use base::{Digest, Id, sha256};
 use inspect::Photograph;
-use node::{Client, ClientError, Granted, GrantedError, Node, fresh_nonce, now};
+use node::{Client, ClientError, Granted, GrantedError, Node, fresh_nonce, now, rotation::Turn};
 use plant::{
     Plant,
     body::{Body, Picture, Report, Template},
@@ -92,6 +92,7 @@ pub async fn round(
 
 async fn fulfil(node: &Node, client: &Client, id: Digest, software: Digest) -> Result<()> {
     let granted = Granted::obtain(node, client, id).await?;
+    replace_keys(node, client, &granted.plant).await?;
     let order = granted.grant.order;
     let part = granted
         .plant
@@ -179,6 +180,25 @@ async fn fulfil(node: &Node, client: &Client, id: Digest, software: Digest) -> R
     let entry = node.sign(&Body::Report(Box::new(report)), now(), fresh_nonce()?)?;
     let submitted = client.submit(&entry).await?;
     tracing::info!(%part, verdicts = verdicts.join(", "), index = submitted.index, "reported");
+    Ok(())
+}
+
+/// Takes the next key when the proven plant shows that it is enrolled, and gives the
+/// old one up: this program knows the plant from its grants alone.
+async fn replace_keys(node: &Node, client: &Client, plant: &Plant) -> Result<()> {
+    let counts = |key: &Digest| plant.live_key(node.member(), key).is_some();
+    if let Turn::Switch = node.turn(counts)? {
+        node.switch()?;
+        tracing::info!("signing with the next key from now on");
+    }
+    match node.turn(counts)? {
+        Turn::GiveUp(old) => {
+            client.submit(&node.give_up(&old, now(), fresh_nonce()?)?).await?;
+            node.forget_old()?;
+        }
+        Turn::Forget => node.forget_old()?,
+        Turn::Rest | Turn::Switch => {}
+    }
     Ok(())
 }
 

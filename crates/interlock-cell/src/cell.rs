@@ -18,7 +18,7 @@ use crate::{
     live::Live,
     outbox::Item,
     picture::Picture,
-    run,
+    rotate, run,
     spool::Spool,
     view::View,
 };
@@ -363,6 +363,7 @@ pub async fn work(cell: Arc<Cell>) -> anyhow::Result<()> {
     let (mut changed, mut closing) = (cell.changed.subscribe(), cell.closing.subscribe());
     while !*closing.borrow_and_update() {
         changed.mark_unchanged();
+        rotate::between_runs(&cell);
         // A stop from now on is a stop of what is decided next.
         cell.halt.send_replace(None);
         match cell.look(|view, local| decide::next(view, local, now())) {

@@ -19,6 +19,7 @@ mod limits;
 mod live;
 mod outbox;
 mod picture;
+mod rotate;
 mod run;
 mod speed;
 mod spool;
@@ -146,6 +147,7 @@ async fn run(dir: PathBuf) -> anyhow::Result<()> {
     tasks.spawn(live::feed(cell.clone()));
     tasks.spawn(watch::watch(cell.clone()));
     tasks.spawn(deliver::deliver(cell.clone()));
+    tasks.spawn(rotate::give_up(cell.clone()));
     tasks.spawn(cell::work(cell.clone()));
     tokio::spawn(signals(cell.clone()));
     let mut result = Ok(());

@@ -118,7 +118,9 @@ fn open(cell: &Cell, order: &Digest, run: &Id) -> anyhow::Result<Tapes> {
         };
         Ok(Label { about, stream, cameras })
     };
-    let (spool, signer) = (&cell.spool, || cell.node.signer.clone());
+    // One key signs all of a run's recordings.
+    let key = cell.node.signer.current();
+    let (spool, signer) = (&cell.spool, || key.clone());
     let pictures = label("camera", vec![camera_name.clone()])?;
     let pictures = CameraTape::start(spool, signer(), pictures)?;
     let samples = cell.driver.samples();

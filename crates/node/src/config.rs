@@ -4,15 +4,17 @@
 //! interlock.toml   configuration
 //! anchors.json     what the node trusts: site, genesis, log and witness keys
 //! sign.key         Ed25519 seed, hexadecimal, mode 0600
+//! sign.next.key, sign.old.key   while a key is replaced, see [`crate::rotation`]
 //! seal.key         X25519 secret of those who receive sealed keys, mode 0600
 //! tls/             ca.pem, node.pem, node.key
 //! ```
 
+use crate::rotation::SigningKey;
 use base::{Digest, Id, Millis, to_canonical};
 use plant::Body;
 use proof::{
     entry::{Entry, Statement, VERSION},
-    keys::{PublicKey, SecretKey, Signer},
+    keys::{PublicKey, SecretKey},
     log::LogPolicy,
 };
 use serde::{Deserialize, Serialize};
@@ -223,7 +225,7 @@ pub struct Node {
     /// The trust anchors.
     pub anchors: Anchors,
     /// The signing key.
-    pub signer: Arc<SecretKey>,
+    pub signer: Arc<SigningKey>,
     /// The plant's certificate authority.
     pub trust: Trust,
     /// The node's certificate.
@@ -244,7 +246,7 @@ impl Node {
             dir: dir.into(),
             config,
             anchors,
-            signer: Arc::new(signer),
+            signer: Arc::new(SigningKey::new(signer)),
             trust: Trust::load(&tls)?,
             identity: Identity::load(&tls, "node")?,
         })
@@ -270,18 +272,28 @@ impl Node {
         at: Millis,
         nonce: base::Bytes,
     ) -> Result<Entry, base::CanonicalError> {
+        self.sign_with(&*self.signer.current(), body, at, nonce)
+    }
+
+    pub(crate) fn sign_with(
+        &self,
+        signer: &SecretKey,
+        body: &Body,
+        at: Millis,
+        nonce: base::Bytes,
+    ) -> Result<Entry, base::CanonicalError> {
         let body = serde_json::from_slice(&to_canonical(body)?)
             .map_err(|e| base::CanonicalError::Parse(e.to_string()))?;
         let statement = Statement {
             at,
             body,
             issuer: self.member().clone(),
-            key: PublicKey::of(self.signer.as_ref() as &dyn Signer).fingerprint(),
+            key: PublicKey::of(signer).fingerprint(),
             nonce,
             site: self.anchors.site.clone(),
             v: VERSION.into(),
         };
-        Entry::sign(statement, self.signer.as_ref())
+        Entry::sign(statement, signer)
     }
 }
 

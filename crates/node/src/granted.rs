@@ -8,11 +8,10 @@
 
 use crate::{Client, Node, config::Anchors};
 use api::{Dossier, PREFIX, SealedKey};
-use base::{Digest, Id};
+use base::Digest;
 use plant::{Plant, body::Grant};
 use proof::{
     entry::Leaf,
-    keys::PublicKey,
     recording::{SignedCheckpoint, SignedManifest, verify_chain},
 };
 use std::{collections::BTreeMap, io};
@@ -134,8 +133,11 @@ impl<'a> Granted<'a> {
         let sealed: SealedKey = self.client.post(&path, &serde_json::Value::Null).await?;
         let wrapped = WrappedKey { enc: sealed.enc, ciphertext: sealed.ciphertext };
         let aad = [root.as_bytes(), &self.grant.terms_digest().0].concat();
-        let secret = self.node.seal_key().map_err(|e| GrantedError::Local(e.to_string()))?;
-        let key = unwrap(&secret, &self.id.0, &aad, &wrapped).map_err(|e| unproven("key", e))?;
+        let secrets = self.node.seal_keys().map_err(|e| GrantedError::Local(e.to_string()))?;
+        // While its key is replaced, the site may seal to the new one already.
+        let mut opened = secrets.iter().map(|secret| unwrap(secret, &self.id.0, &aad, &wrapped));
+        let first = opened.next().ok_or_else(|| GrantedError::Local("no sealing key".into()))?;
+        let key = opened.fold(first, Result::or).map_err(|e| unproven("key", e))?;
         if key.commitment().0 != manifest.claim.sealing.key_commitment {
             return Err(unproven("key", "the manifest commits to another"));
         }
@@ -184,8 +186,8 @@ impl<'a> Granted<'a> {
             fetch_leaves(self, &cid(root)?, MAX_SEGMENTS).await.map_err(|e| unproven(root, e))?;
         let leaves: Vec<Vec<u8>> = leaves.list.iter().map(|(cid, _)| cid.to_bytes()).collect();
         let signed_by = |key: &[u8; 32]| manifest.verify(key).is_ok();
-        let public = keys(&self.plant, &manifest.claim.cell).into_iter().find(signed_by);
-        let public = public.ok_or_else(|| unproven(root, "its cell's key is gone"))?;
+        let public = self.plant.recording_keys(root).into_iter().find(signed_by);
+        let public = public.ok_or_else(|| unproven(root, "no key of its cell signed it"))?;
         let chain = verify_chain(&checkpoints, &public, &leaves).map_err(|e| unproven(root, e))?;
         manifest.claim.matches(chain.last(), &chain.digest()).map_err(|e| unproven(root, e))?;
         Ok(chain.checkpoints())
@@ -216,17 +218,10 @@ fn manifest(plant: &Plant, dossier: &Dossier, root: &str) -> Result<SignedManife
     if cell != Some(&signed.claim.cell) {
         return Err("its manifest is by another cell than the order names".into());
     }
-    if !keys(plant, &signed.claim.cell).iter().any(|key| signed.verify(key).is_ok()) {
-        return Err("its manifest is not signed by its cell".into());
+    if !plant.recording_keys(root).iter().any(|key| signed.verify(key).is_ok()) {
+        return Err("its manifest is not signed by a key that its cell had then".into());
     }
     Ok(signed)
-}
-
-fn keys(plant: &Plant, member: &Id) -> Vec<[u8; 32]> {
-    let member = plant.members.get(member);
-    member
-        .map(|m| m.member.keys.iter().filter_map(PublicKey::as_ed25519).collect())
-        .unwrap_or_default()
 }
 
 #[async_trait::async_trait]

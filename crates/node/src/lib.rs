@@ -13,6 +13,7 @@ pub mod init;
 pub mod invite;
 pub mod keys;
 pub mod ring;
+pub mod rotation;
 mod sources;
 
 pub use client::{Client, ClientError};

@@ -42,10 +42,8 @@ fn main() {
     fs::write(out.join(format!("{name}.vc.jwt")), passport.jwt()).unwrap();
     fs::write(out.join(format!("{name}.json")), passport.to_json().unwrap()).unwrap();
     fs::write(out.join(format!("{name}.html")), html).unwrap();
-    let jwks = passport::jwks(
-        &common::DID.parse().unwrap(),
-        &common::id("site"),
-        &proof::keys::Signer::public(&*common::key("site")),
-    );
+    let did: passport::DidWeb = common::DID.parse().unwrap();
+    let public = proof::keys::Signer::public(&*common::key("site"));
+    let jwks = passport::jwks(&[(did.key_id(&common::id("site")), public)]);
     fs::write(out.join("jwks.json"), jwks.to_string()).unwrap();
 }

@@ -10,7 +10,6 @@ use plant::{Body, Plant, trust};
 use proof::entry::Leaf;
 use proof::log::{BadCheckpoint, Checkpoint, CheckpointError, LogPolicy, WitnessedCheckpoint};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// What a reader trusts in advance: which plant, and who vouches for its ledger.
 /// It comes by another way than the passport, at a contract's signing, say.
@@ -66,8 +65,6 @@ pub(crate) struct Chain {
     pub pinned: Option<(Anchors, WitnessedCheckpoint)>,
     pub plant: Plant,
     pub entries: Vec<Logged>,
-    /// The cell's live keys when each recording was registered, by root CID.
-    pub cell_keys: BTreeMap<String, Vec<[u8; 32]>>,
 }
 
 impl Chain {
@@ -119,7 +116,6 @@ impl Chain {
             pinned,
             plant,
             entries: Vec::with_capacity(entries.len()),
-            cell_keys: BTreeMap::new(),
         };
         chain.note(first, chain.plant.genesis)?;
         for (proven, bytes) in rest.iter().zip(leaves.iter().skip(1)) {
@@ -136,10 +132,6 @@ impl Chain {
         let statement = &proven.leaf.entry.statement;
         let body = serde_json::from_value(statement.body.clone())
             .map_err(|e| Broken::proof(proven.name(), e))?;
-        if let Body::Recording(recording) = &body {
-            let keys = self.live_keys(&statement.issuer);
-            self.cell_keys.insert(recording.root.clone(), keys);
-        }
         self.entries.push(Logged {
             index: proven.index,
             id,

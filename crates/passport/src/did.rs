@@ -4,6 +4,9 @@
 //! (`OKP`, `Ed25519`). The document belongs at [`DidWeb::document_url`].
 
 use base::{Bytes, Digest, Id};
+use plant::{Plant, history::Ended};
+use policy::Role;
+use proof::keys::PublicKey;
 use serde_json::{Value, json};
 use std::{fmt, str::FromStr};
 
@@ -93,42 +96,80 @@ impl DidWeb {
         format!("{}/ipfs/{root}", self.origin)
     }
 
-    /// The identifier of a member's key.
+    /// The identifier of a member's first key.
     pub fn key_id(&self, member: &Id) -> String {
         format!("{}#{member}", self.text)
     }
+
+    /// The identifier of a key that took the first one's place: a passport that the
+    /// first one signed still names that one.
+    pub fn later_key_id(&self, member: &Id, public: &[u8; 32]) -> String {
+        let print = PublicKey::Ed25519(Bytes(public.to_vec())).fingerprint().to_string();
+        let digits: String = print.chars().take(16).collect();
+        format!("{}-{digits}", self.key_id(member))
+    }
+
+    /// The identifier of a member's key in a plant.
+    pub fn key_id_in(&self, plant: &Plant, member: &Id, public: &[u8; 32]) -> String {
+        match plant.history.of(member).find_map(|span| span.key.as_ed25519()) {
+            Some(first) if first != *public => self.later_key_id(member, public),
+            _ => self.key_id(member),
+        }
+    }
 }
 
-fn jwk(issuer: &DidWeb, site: &Id, public: &[u8; 32]) -> Value {
+/// A public key with the identifier under which it is published.
+pub type NamedKey = (String, [u8; 32]);
+
+/// The keys that an issuer's passports verify under: all that a member with the site's
+/// role ever had, so that a passport outlives its key, but for those that somebody else
+/// revoked, with which a thief could sign.
+pub fn issuer_keys(issuer: &DidWeb, plant: &Plant) -> Vec<NamedKey> {
+    let mut keys: Vec<NamedKey> = Vec::new();
+    for site in plant.members.keys().filter(|id| plant.has_role(id, Role::Site)) {
+        let safe = plant.history.of(site).filter(|s| !matches!(s.end, Some((_, Ended::Revoked))));
+        for public in safe.filter_map(|span| span.key.as_ed25519()) {
+            let named = (issuer.key_id_in(plant, site, &public), public);
+            if !keys.contains(&named) {
+                keys.push(named);
+            }
+        }
+    }
+    keys
+}
+
+fn jwk((id, public): &NamedKey) -> Value {
     json!({
         "alg": "EdDSA",
         "crv": "Ed25519",
-        "kid": issuer.key_id(site),
+        "kid": id,
         "kty": "OKP",
         "use": "sig",
         "x": Bytes(public.to_vec()),
     })
 }
 
-/// The DID document of an issuer whose passports the member `site` signs.
-pub fn did_document(issuer: &DidWeb, site: &Id, public: &[u8; 32]) -> Value {
-    let key = issuer.key_id(site);
+/// The DID document of an issuer whose passports verify under `keys`.
+pub fn did_document(issuer: &DidWeb, keys: &[NamedKey]) -> Value {
+    let method = |key: &NamedKey| {
+        json!({
+            "id": key.0,
+            "type": "JsonWebKey",
+            "controller": issuer.to_string(),
+            "publicKeyJwk": jwk(key),
+        })
+    };
     json!({
         "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/jwk/v1"],
         "id": issuer.to_string(),
-        "verificationMethod": [{
-            "id": key,
-            "type": "JsonWebKey",
-            "controller": issuer.to_string(),
-            "publicKeyJwk": jwk(issuer, site, public),
-        }],
-        "assertionMethod": [key],
+        "verificationMethod": keys.iter().map(method).collect::<Vec<_>>(),
+        "assertionMethod": keys.iter().map(|(id, _)| id).collect::<Vec<_>>(),
     })
 }
 
-/// The same key as a JSON Web Key Set (RFC 7517).
-pub fn jwks(issuer: &DidWeb, site: &Id, public: &[u8; 32]) -> Value {
-    json!({ "keys": [jwk(issuer, site, public)] })
+/// The same keys as a JSON Web Key Set (RFC 7517).
+pub fn jwks(keys: &[NamedKey]) -> Value {
+    json!({ "keys": keys.iter().map(jwk).collect::<Vec<_>>() })
 }
 
 #[cfg(test)]

@@ -200,7 +200,7 @@ pub(crate) fn recording<'a>(
             format!("its digest is {digest}, entry {} names {}", state.index, logged.manifest);
         return Err(broken(reason));
     }
-    let keys = chain.cell_keys.get(root).map_or(&[][..], Vec::as_slice);
+    let keys = chain.plant.recording_keys(root);
     if !keys.iter().any(|key| signed.verify(key).is_ok()) {
         let reason = "its signature does not verify under the cell's key";
         return Err(broken(reason.into()));

@@ -43,7 +43,7 @@ mod trace;
 
 pub use broken::Broken;
 pub use chain::Anchors;
-pub use did::{BadDid, DidWeb, did_document, jwks};
+pub use did::{BadDid, DidWeb, NamedKey, did_document, issuer_keys, jwks};
 pub use evidence::{Draft, Evidence, FORMAT, MAX_ENTRIES, MAX_JWT_BYTES, ProvenLeaf};
 pub use excerpt::{excerpt_for, rests_on};
 pub use facts::{Facts, Finding, Overall, Step, Trust};

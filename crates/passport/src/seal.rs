@@ -73,7 +73,8 @@ pub fn issue(draft: Draft, signer: &dyn Signer) -> Result<Verified, Broken> {
         })?;
     let payload =
         credential(&facts, &did, &evidence).map_err(|e| Broken::unreadable("the credential", e))?;
-    let jwt = jose::sign(did.key_id(site), &payload, signer)?;
+    let kid = did.key_id_in(&chain.plant, site, &signer.public());
+    let jwt = jose::sign(kid, &payload, signer)?;
     verify(&jwt, None)
 }
 
@@ -115,9 +116,14 @@ fn sites(chain: &Chain) -> impl Iterator<Item = &Id> {
 fn check_signature(parts: &Parts<'_>, chain: &Chain, did: &DidWeb) -> Result<(), Broken> {
     let what = "the signature of the credential";
     let kid = &parts.header.kid;
-    let site = sites(chain).find(|site| did.key_id(site) == *kid).ok_or_else(|| {
+    let named = |site: &&Id| {
+        let later = |key: &[u8; 32]| did.later_key_id(site, key) == *kid;
+        did.key_id(site) == *kid || chain.live_keys(site).iter().any(later)
+    };
+    let site = sites(chain).find(named).ok_or_else(|| {
         let named: String = kid.chars().take(120).collect();
-        Broken::proof(what, format!("`{named}` names no member with the role `site`"))
+        let reason = format!("`{named}` names no live key of a member with the role `site`");
+        Broken::proof(what, reason)
     })?;
     if chain.live_keys(site).iter().any(|key| parts.verifies(key)) {
         Ok(())

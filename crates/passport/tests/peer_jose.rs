@@ -7,7 +7,7 @@
 mod common;
 
 use common::*;
-use passport::{issue, jwks};
+use passport::{DidWeb, issue, jwks};
 use proof::keys::Signer;
 use serde_json::Value;
 use std::{
@@ -44,7 +44,8 @@ fn jose(jwt: &str, keys: &Value) -> String {
 fn jose_verifies_a_passport_and_refuses_a_changed_one() {
     let (world, scan) = sample();
     let verified = issue(world.draft(&scan.report), &*key("site")).unwrap();
-    let keys = |name: &str| jwks(&DID.parse().unwrap(), &id("site"), &key(name).public());
+    let did: DidWeb = DID.parse().unwrap();
+    let keys = |name: &str| jwks(&[(did.key_id(&id("site")), key(name).public())]);
     let answer: Value = serde_json::from_str(&jose(verified.jwt(), &keys("site"))).unwrap();
     assert_eq!(answer["part"], "spindle-7");
     assert_eq!(answer["header"]["alg"], "EdDSA");

@@ -2,7 +2,9 @@
 
 use crate::{
     body::{Body, Genesis, Hold},
-    data, keys, rules,
+    data,
+    history::History,
+    keys, rules,
     state::{MemberState, Plant},
     trust,
 };
@@ -161,7 +163,7 @@ impl Plant {
             "its nonce was used before by this issuer",
             "a new entry with a fresh nonce",
         )?;
-        self.admit_body(&asked, &body)?;
+        self.admit_body(&asked, &statement.key, &body)?;
         Ok(Admitted { entry, body, logged_at })
     }
 
@@ -188,7 +190,7 @@ impl Plant {
         )
     }
 
-    fn admit_body(&self, asked: &Asked<'_>, body: &Body) -> Result<(), Refusal> {
+    fn admit_body(&self, asked: &Asked<'_>, key: &Digest, body: &Body) -> Result<(), Refusal> {
         match body {
             Body::Genesis(_) => {
                 Err(asked.refuse(Rule::Replay, "the plant has begun already", "any other entry"))
@@ -196,7 +198,7 @@ impl Plant {
             Body::Propose(change) => rules::propose(asked, change),
             Body::Approve(approve) => rules::approve(asked, approve),
             Body::Accept(accept) => keys::accept(asked, accept),
-            Body::RevokeKey(revoke) => rules::revoke_key(asked, revoke),
+            Body::RevokeKey(revoke) => rules::revoke_key(asked, key, revoke),
             Body::Order(order) => rules::order(asked, order),
             Body::RunStarted(started) => rules::run_started(asked, started),
             Body::RunEnded(ended) => rules::run_ended(asked, ended),
@@ -288,6 +290,10 @@ pub(crate) fn genesis(leaf: &Leaf) -> Result<Plant, Refusal> {
     let members =
         anchors.members.iter().map(|m| (m.id.clone(), MemberState::new(m.clone()))).collect();
     let nonce = (statement.issuer.clone(), None, statement.nonce.clone());
+    let mut history = History::default();
+    for member in &anchors.members {
+        history.enrol(&member.id, &member.keys, 0);
+    }
     Ok(Plant {
         site: statement.site.clone(),
         genesis: verified.id(),
@@ -304,6 +310,7 @@ pub(crate) fn genesis(leaf: &Leaf) -> Result<Plant, Refusal> {
         enrolments: BTreeMap::new(),
         holds: BTreeMap::new(),
         rotations: Vec::new(),
+        history,
         refusals: 0,
         size: 1,
         logged_at: leaf.logged_at,

@@ -3,6 +3,7 @@
 use crate::{
     admit::Admitted,
     body::{Accept, Body, Change, Verdict},
+    history::Ended,
     state::{
         GrantState, HoldState, MemberState, OrderState, Plant, Proposal, RecordingState, Reported,
         RunStatus,
@@ -28,12 +29,15 @@ impl Plant {
             // `admit` refuses a second genesis.
             Body::Genesis(_) => {}
             Body::Propose(change) => self.propose(id, issuer, change),
-            Body::Approve(approve) => self.approve(approve.proposal, issuer),
+            Body::Approve(approve) => self.approve(approve.proposal, issuer, index),
             Body::Accept(accept) => self.accept(&issuer, entry.statement().key, accept),
             Body::RevokeKey(revoke) => {
                 if let Some(member) = self.members.get_mut(&revoke.member) {
                     member.revoked.insert(revoke.key, index);
                 }
+                let own = issuer == revoke.member && entry.statement().key == revoke.key;
+                let why = if own { Ended::Retired } else { Ended::Revoked };
+                self.history.end(&revoke.member, &revoke.key, index, why);
                 self.withdraw(&revoke.member);
             }
             Body::Order(order) => {
@@ -132,7 +136,7 @@ impl Plant {
         self.proposals.insert(id, Proposal { change, proposer, officers, effective: false });
     }
 
-    fn approve(&mut self, id: Digest, officer: Id) {
+    fn approve(&mut self, id: Digest, officer: Id, index: u64) {
         let Some(proposal) = self.proposals.get_mut(&id) else {
             return;
         };
@@ -147,6 +151,7 @@ impl Plant {
         match proposal.change.clone() {
             Change::Member(member) => {
                 let id = member.id.clone();
+                self.history.enrol(&id, &member.keys, index);
                 // What is spent stays spent, whatever the member's keys are now.
                 let state = match self.members.remove(&id) {
                     Some(before) => MemberState { member, ..before },
@@ -188,7 +193,10 @@ impl Plant {
         };
         state.accepted.insert(invitation, index);
         state.member.keys.retain(|key| key.fingerprint() != invitation);
-        state.member.keys.push(PublicKey::Passkey(accept.passkey));
+        let key = PublicKey::Passkey(accept.passkey);
+        self.history.end(member, &invitation, index, Ended::Used);
+        self.history.add(member, &key, index);
+        state.member.keys.push(key);
         if accept.seal.is_some() {
             state.member.seal = accept.seal;
         }

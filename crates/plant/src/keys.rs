@@ -3,9 +3,10 @@
 use crate::{
     admit::Asked,
     body::{Accept, Body, Member},
-    state::MemberState,
+    history::{Ended, Span},
+    state::{MemberState, Plant},
 };
-use base::{Digest, Millis, Refusal, Rule};
+use base::{Millis, Refusal, Rule};
 use proof::keys::PublicKey;
 use std::collections::BTreeSet;
 
@@ -46,8 +47,8 @@ pub(crate) fn accept(asked: &Asked<'_>, accept: &Accept) -> Result<(), Refusal> 
     };
     key.check_form().map_err(|e| bad(e.to_string()))?;
     check_seal(accept.seal.as_ref()).map_err(bad)?;
+    unspent(asked.plant, &key).map_err(bad)?;
     for member in asked.plant.members.values() {
-        unspent(member, &key.fingerprint()).map_err(bad)?;
         // One authenticator is one person, of this member or another.
         if member.member.keys.iter().any(|k| k.material() == key.material()) {
             return Err(bad(format!("this passkey is one of `{}` already", member.member.id)));
@@ -56,8 +57,8 @@ pub(crate) fn accept(asked: &Asked<'_>, accept: &Accept) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Whether a member brings one to eight keys that nobody else has and that were
-/// never revoked or used: one key behind two names would be two people at once.
+/// Whether a member brings one to eight keys that nobody else has: one key behind
+/// two names would be two people at once.
 pub(crate) fn check<'a>(
     member: &Member,
     enrolled: impl Iterator<Item = &'a MemberState>,
@@ -76,13 +77,11 @@ pub(crate) fn check<'a>(
         }
     }
     check_seal(member.seal.as_ref())?;
-    let prints: Vec<Digest> = member.keys.iter().map(PublicKey::fingerprint).collect();
     let materials: BTreeSet<&[u8]> = member.keys.iter().map(PublicKey::material).collect();
     if materials.len() != member.keys.len() {
         return Err(format!("`{}` has a key twice", member.id));
     }
     for other in enrolled {
-        prints.iter().try_for_each(|key| unspent(other, key))?;
         let theirs = |k: &PublicKey| materials.contains(k.material());
         if other.member.id != member.id && other.member.keys.iter().any(theirs) {
             return Err(format!("`{}` has a key of `{}`", member.id, other.member.id));
@@ -91,15 +90,24 @@ pub(crate) fn check<'a>(
     Ok(())
 }
 
-/// Whether a key was neither revoked nor, as an invitation, used.
-fn unspent(member: &MemberState, key: &Digest) -> Result<(), String> {
-    if member.revoked.contains_key(key) {
-        return Err(format!("key {} was revoked", key.short()));
-    }
-    if member.accepted.contains_key(key) {
-        return Err(format!("invitation {} was used", key.short()));
-    }
-    Ok(())
+/// Whether a key was never revoked, given up or, as an invitation, used: by anybody,
+/// in whatever spelling.
+pub(crate) fn unspent(plant: &Plant, key: &PublicKey) -> Result<(), String> {
+    let Some(Span { member, key: spent, end: Some((index, why)), .. }) = plant.history.spent(key)
+    else {
+        return Ok(());
+    };
+    let what = match why {
+        Ended::Used => "invitation",
+        _ => "key",
+    };
+    let how = match why {
+        Ended::Used => "used",
+        Ended::Retired => "given up",
+        Ended::Revoked | Ended::Replaced => "revoked",
+    };
+    let print = spent.fingerprint().short();
+    Err(format!("{what} {print} of `{member}` was {how} at index {index}"))
 }
 
 fn check_seal(seal: Option<&base::Bytes>) -> Result<(), String> {

@@ -14,6 +14,7 @@
 //! knows that the site lied; see [`Plant::append`].
 
 pub mod body;
+pub mod history;
 
 mod admit;
 mod apply;

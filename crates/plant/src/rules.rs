@@ -4,7 +4,7 @@ use crate::{
     admit::Asked,
     body::{Approve, Change, Order, Program, Release, RevokeKey, RunEnded, RunStarted},
     keys,
-    state::{OrderState, RunStatus},
+    state::{MemberState, OrderState, RunStatus},
 };
 use base::{Digest, Millis, Refusal, Rule};
 use policy::{Action, Policy, Resource, Role};
@@ -33,7 +33,8 @@ fn sound(asked: &Asked<'_>, change: &Change) -> Result<(), Refusal> {
                 format!("`{}` is not enrolled", new.member),
                 "an enrolled member",
             )?;
-            officers_stay(asked, &new.member, new.roles.contains(&Role::SecurityOfficer))
+            let signs = plant.members.get(&new.member).is_some_and(MemberState::signs);
+            officers_stay(asked, &new.member, signs && new.roles.contains(&Role::SecurityOfficer))
         }
         Change::Member(member) => {
             // The proposer's clock, which an invitation's end comes from, may run ahead.
@@ -41,7 +42,11 @@ fn sound(asked: &Asked<'_>, change: &Change) -> Result<(), Refusal> {
             keys::check(member, plant.members.values(), latest).map_err(|reason| {
                 asked.refuse(Rule::Enrolment, reason, "one to eight fresh keys of its own")
             })?;
-            officers_stay(asked, &member.id, member.roles.contains(&Role::SecurityOfficer))
+            member.keys.iter().try_for_each(|key| keys::unspent(plant, key)).map_err(|reason| {
+                asked.refuse(Rule::Enrolment, reason, "keys that were never revoked or used")
+            })?;
+            let signs = MemberState::new(member.clone()).signs();
+            officers_stay(asked, &member.id, signs && member.roles.contains(&Role::SecurityOfficer))
         }
         Change::Template(_) => Ok(()),
         Change::Keys(keys) => plant.check_keys(keys).map_err(|reason| {
@@ -50,19 +55,20 @@ fn sound(asked: &Asked<'_>, change: &Change) -> Result<(), Refusal> {
     }
 }
 
-/// Two security officers must remain, or nothing could ever be changed again.
+/// Two security officers who can sign must remain, or nothing could ever be changed
+/// again. One who was only invited, or whose keys were revoked, cannot.
 fn officers_stay(asked: &Asked<'_>, changed: &base::Id, stays: bool) -> Result<(), Refusal> {
-    let others = asked
-        .plant
+    let plant = asked.plant;
+    let others = plant
         .members
         .values()
-        .filter(|m| m.member.id != *changed && m.member.roles.contains(&Role::SecurityOfficer))
+        .filter(|m| m.member.id != *changed && plant.stands(&m.member.id, Role::SecurityOfficer))
         .count();
     asked.need(
         others + usize::from(stays) >= 2,
         Rule::Approval,
-        "fewer than two security officers would remain",
-        "a change that leaves two security officers",
+        "fewer than two security officers who can sign would remain",
+        "a change that leaves two security officers with a key",
     )
 }
 
@@ -123,8 +129,18 @@ pub(crate) fn approve(asked: &Asked<'_>, approve: &Approve) -> Result<(), Refusa
     sound(asked, &proposal.change)
 }
 
-pub(crate) fn revoke_key(asked: &Asked<'_>, revoke: &RevokeKey) -> Result<(), Refusal> {
-    asked.site_policy(Action::RevokeKey)?;
+/// Whoever holds a key may give it up, which is how a rotation ends; another's key is
+/// revoked by whom the policy lets, alone. No number of officers stands in the way:
+/// a theft must be answered at once, whoever's key it is. That is why a plant has
+/// three officers: the two that are left give the third new keys.
+pub(crate) fn revoke_key(
+    asked: &Asked<'_>,
+    signed_with: &Digest,
+    revoke: &RevokeKey,
+) -> Result<(), Refusal> {
+    if revoke.member != *asked.issuer || revoke.key != *signed_with {
+        asked.site_policy(Action::RevokeKey)?;
+    }
     asked.need(
         asked.plant.live_key(&revoke.member, &revoke.key).is_some(),
         Rule::Enrolment,

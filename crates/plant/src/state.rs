@@ -4,6 +4,7 @@ use crate::body::{
     Change, Genesis, Grant, Hold, Member, Order, Outcome, Program, Recording, Report, RunEnded,
     Template,
 };
+use crate::history::History;
 use crate::trust::Rotation;
 use base::{Bytes, Digest, Id, Millis, Refusal, Rule};
 use policy::{Action, Decision, Policy, Question, Resource, Role};
@@ -205,6 +206,8 @@ pub struct Plant {
     pub holds: BTreeMap<Digest, HoldState>,
     /// Keys of the plant itself that took the place of the genesis', in order.
     pub rotations: Vec<Rotation>,
+    /// Every key that somebody ever had.
+    pub history: History,
     /// Refusals recorded so far.
     pub refusals: u64,
     /// Entries so far.
@@ -241,6 +244,20 @@ impl Plant {
     /// A member's key that may sign anything but an acceptance.
     pub fn signing_key(&self, member: &Id, key: &Digest) -> Option<&PublicKey> {
         self.live_key(member, key).filter(|key| !matches!(key, PublicKey::Invitation(_)))
+    }
+
+    /// The Ed25519 keys that may have signed a recording's manifest and checkpoints:
+    /// those of its cell that counted when its entry was logged, whatever the cell's
+    /// keys are now.
+    pub fn recording_keys(&self, root: &str) -> Vec<[u8; 32]> {
+        let recording = self.recordings.get(root);
+        let order = recording.and_then(|r| Some((r, self.orders.get(&r.recording.order)?)));
+        order.map(|(r, o)| self.history.ed25519_at(&o.order.cell, r.index)).unwrap_or_default()
+    }
+
+    /// The security officers who can sign now.
+    pub fn officers(&self) -> impl Iterator<Item = &Id> {
+        self.members.keys().filter(|id| self.stands(id, Role::SecurityOfficer))
     }
 
     /// A member's roles; none when it is not enrolled.

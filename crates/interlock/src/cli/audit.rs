@@ -1,6 +1,7 @@
 //! `audit`: trusts nothing but the anchors, replays every entry.
 
 use super::{
+    audit_key,
     context::{Context, Failure},
     trace,
 };
@@ -18,16 +19,14 @@ pub enum Verb {
     /// Replay the ledger and say what the plant is; the same bytes give the same
     /// state, at any index.
     Replay {
-        /// A ledger's folder; the site's ledger over the network when absent.
-        #[arg(long)]
-        ledger: Option<PathBuf>,
-        /// The plant's anchors.json; that of --dir when absent.
-        #[arg(long)]
-        anchors: Option<PathBuf>,
+        #[command(flatten)]
+        source: Source,
         /// Stop after this many entries.
         #[arg(long)]
         until: Option<u64>,
     },
+    /// Everything that a key signed, and what came of it: what to look at after a theft.
+    Key(audit_key::Args),
     /// Verify what the console's trace page exported: an order with all that
     /// followed from it. Needs nothing but the file.
     Trace {
@@ -41,33 +40,59 @@ pub enum Verb {
 
 pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
-        Verb::Replay { ledger, anchors, until } => replay(context, ledger, anchors, until).await,
+        Verb::Replay { source, until } => replay(context, &source, until).await,
+        Verb::Key(args) => audit_key::run(context, args).await,
         Verb::Trace { file, anchors } => trace::run(context, &file, anchors.as_deref()),
     }
 }
 
-async fn replay(
-    context: &Context,
+/// Where the ledger is read from, and what it is held against.
+#[derive(clap::Args)]
+pub struct Source {
+    /// A ledger's folder; the site's ledger over the network when absent.
+    #[arg(long)]
     ledger: Option<PathBuf>,
+    /// The plant's anchors.json; that of --dir when absent.
+    #[arg(long)]
     anchors: Option<PathBuf>,
-    until: Option<u64>,
-) -> Result<(), Failure> {
-    let anchors = match anchors {
-        Some(file) => node::config::read_anchors(&file)?,
-        None => context.node()?.anchors,
-    };
-    let leaves = match ledger {
-        Some(dir) => from_folder(&dir, &anchors)?,
-        None => from_site(context, &anchors).await?,
-    };
-    let until = until.unwrap_or(u64::MAX);
+}
+
+impl Source {
+    /// All witnessed leaves, and the anchors.
+    pub async fn leaves(&self, context: &Context) -> Result<(Vec<Vec<u8>>, Anchors), Failure> {
+        let anchors = match &self.anchors {
+            Some(file) => node::config::read_anchors(file)?,
+            None => context.node()?.anchors,
+        };
+        let leaves = match &self.ledger {
+            Some(dir) => from_folder(dir, &anchors)?,
+            None => from_site(context, &anchors).await?,
+        };
+        Ok((leaves, anchors))
+    }
+}
+
+async fn replay(context: &Context, source: &Source, until: Option<u64>) -> Result<(), Failure> {
+    let (mut leaves, anchors) = source.leaves(context).await?;
+    leaves.truncate(until.and_then(|u| usize::try_from(u).ok()).unwrap_or(usize::MAX));
+    let plant = fold(&leaves, &anchors, |_, _, _| {})?;
+    let value = summary(&plant);
+    context.print(&value, render)
+}
+
+/// Replays a ledger by the plant's rules and shows `each` leaf with the plant after it.
+pub fn fold(
+    leaves: &[Vec<u8>],
+    anchors: &Anchors,
+    mut each: impl FnMut(u64, Leaf, &Plant),
+) -> Result<Plant, Failure> {
     let mut plant = None::<Plant>;
-    for (index, leaf) in (0..until).zip(&leaves) {
+    for (index, bytes) in (0..).zip(leaves) {
         let broken = |e: &dyn std::fmt::Display| Failure::Broken(format!("entry {index}: {e}"));
+        let leaf = Leaf::parse(bytes).map_err(|e| broken(&e))?;
         match &mut plant {
             None => {
-                let begun = Leaf::parse(leaf).map_err(|e| broken(&e))?;
-                let begun = Plant::begin(&begun).map_err(|e| broken(&e))?;
+                let begun = Plant::begin(&leaf).map_err(|e| broken(&e))?;
                 if begun.genesis != anchors.genesis {
                     return Err(broken(&format!(
                         "genesis {}, the anchors name {}",
@@ -77,13 +102,14 @@ async fn replay(
                 plant = Some(begun);
             }
             Some(plant) => {
-                plant.append(leaf).map_err(|e| broken(&e))?;
+                plant.append(bytes).map_err(|e| broken(&e))?;
             }
         }
+        if let Some(plant) = &plant {
+            each(index, leaf, plant);
+        }
     }
-    let plant = plant.ok_or_else(|| Failure::Failed("the ledger is empty".into()))?;
-    let value = summary(&plant);
-    context.print(&value, render)
+    plant.ok_or_else(|| Failure::Failed("the ledger is empty".into()))
 }
 
 fn from_folder(dir: &std::path::Path, anchors: &Anchors) -> Result<Vec<Vec<u8>>, Failure> {

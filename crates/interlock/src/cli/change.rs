@@ -38,6 +38,9 @@ pub enum MemberVerb {
     },
     /// Print the public half of a folder, to be enrolled elsewhere.
     Show,
+    /// Replace a member's own signing key (and sealing key); two security officers
+    /// must sign. Old proofs still verify.
+    Rotate(super::rotate::Args),
     /// Revoke a key now; one security officer is enough.
     Revoke {
         /// The member.
@@ -168,6 +171,7 @@ pub async fn run_member(context: &Context, verb: MemberVerb) -> Result<(), Failu
             };
             context.print(&member, |m| serde_json::to_string_pretty(m).unwrap_or_default())
         }
+        MemberVerb::Rotate(args) => super::rotate::run(context, args).await,
         MemberVerb::Revoke { member, key, all, reason } => {
             let keys = match key {
                 Some(key) => vec![key],
@@ -175,10 +179,13 @@ pub async fn run_member(context: &Context, verb: MemberVerb) -> Result<(), Failu
             };
             for key in keys {
                 let revoke = RevokeKey { key, member: member.clone(), reason: reason.clone() };
-                let done = "revoked: from this index on every gate refuses the key";
-                context.state_and_say(&Body::RevokeKey(revoke), done).await?;
+                let done = format!(
+                    "revoked: from this index on every gate refuses the key\n  \
+                     what it signed: `interlock audit key {member} --key {key}`"
+                );
+                context.state_and_say(&Body::RevokeKey(revoke), &done).await?;
             }
-            Ok(())
+            few_officers(context).await
         }
     }
 }
@@ -193,6 +200,12 @@ pub struct Known {
 }
 
 impl Known {
+    /// Whether it is a security officer with a key that can sign.
+    pub fn is_signing_officer(&self) -> bool {
+        let signs = |key: &PublicKey| !matches!(key, PublicKey::Invitation(_));
+        self.member.roles.contains(&Role::SecurityOfficer) && self.live_keys().any(signs)
+    }
+
     /// Its keys that count: neither revoked nor, as invitations, ended.
     pub fn live_keys(&self) -> impl Iterator<Item = &PublicKey> {
         let ended = |key: &PublicKey| match key {
@@ -202,6 +215,24 @@ impl Known {
         let revoked = |key: &PublicKey| self.revoked.contains_key(&key.fingerprint());
         self.member.keys.iter().filter(move |key| !revoked(key) && !ended(key))
     }
+}
+
+/// Says on standard error when too few officers are left to lose another.
+async fn few_officers(context: &Context) -> Result<(), Failure> {
+    let members: BTreeMap<Id, Known> = context.part("members").await?;
+    let words = match members.values().filter(|m| m.is_signing_officer()).count() {
+        0 | 1 => {
+            "fewer than two security officers can sign: what is in force goes on, and no rule, \
+             role or key can be changed any more"
+        }
+        2 => {
+            "only two security officers can sign: invite the third again now (`interlock invite`), \
+             before another key is lost"
+        }
+        _ => return Ok(()),
+    };
+    eprintln!("warning: {words}");
+    Ok(())
 }
 
 async fn keys_to_revoke(context: &Context, member: &Id, all: bool) -> Result<Vec<Digest>, Failure> {
@@ -354,7 +385,7 @@ pub fn read(path: &PathBuf) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|e| Failure::Failed(format!("`{}`: {e}", path.display())))
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &PathBuf) -> Result<T, Failure> {
+pub fn read_json<T: serde::de::DeserializeOwned>(path: &PathBuf) -> Result<T, Failure> {
     serde_json::from_slice(&read(path)?)
         .map_err(|e| Failure::Failed(format!("`{}`: {e}", path.display())))
 }

@@ -1,9 +1,14 @@
 //! `doctor`: what is wrong here, and what to do about it.
 
-use super::context::{Context, Failure};
+use super::{
+    change::Known,
+    context::{Context, Failure},
+};
+use base::Id;
 use node::{Client, Node, now};
 use proof::log::LogPolicy;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 #[derive(clap::Args)]
 pub struct Args {}
@@ -12,6 +17,7 @@ struct Finding {
     what: &'static str,
     ok: bool,
     found: String,
+    /// What to do; a finding that is well and has one is a warning.
     mend: &'static str,
 }
 
@@ -37,8 +43,15 @@ pub async fn run(context: &Context, _: Args) -> Result<(), Failure> {
         .collect();
     context.print(&value, |_| {
         let line = |f: &Finding| {
-            let mark = if f.ok { "✓" } else { "✗" };
-            let mend = if f.ok { String::new() } else { format!("\n    → {}", f.mend) };
+            let mark = match (f.ok, f.mend) {
+                (true, "") => "✓",
+                (true, _) => "!",
+                (false, _) => "✗",
+            };
+            let mend = match f.mend {
+                "" => String::new(),
+                mend => format!("\n    → {mend}"),
+            };
             format!("{mark} {:<12} {}{mend}", f.what, f.found)
         };
         findings.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -90,9 +103,34 @@ async fn online(node: &Node) -> Vec<(&'static str, bool, String, &'static str)> 
                 "ledger",
                 age < 60_000,
                 found,
-                "are the witnesses up, and this clock right?",
+                if age < 60_000 { "" } else { "are the witnesses up, and this clock right?" },
             ));
         }
     }
+    // Who may not read the plant is not told who governs it.
+    if let Ok(members) = client.get::<BTreeMap<Id, Known>>("/state/members").await {
+        out.push(officers(members.values().filter(|m| m.is_signing_officer()).count()));
+    }
+    if node.dir.join("sign.old.key").exists() || node.dir.join("sign.next.key").exists() {
+        let mend = "once it is approved, a machine goes on by itself; a person says \
+                    `interlock member rotate` again";
+        out.push(("own key", true, "is being replaced".into(), mend));
+    }
     out
+}
+
+/// A plant that loses an officer needs two others to give that one new keys.
+fn officers(signing: usize) -> (&'static str, bool, String, &'static str) {
+    let found = format!("{signing} security officers can sign");
+    match signing {
+        0 | 1 => ("officers", false, found, "no rule, role or key can be changed any more: see SECURITY.md"),
+        2 => (
+            "officers",
+            true,
+            found,
+            "enrol a third now (`interlock invite`): after the loss of one of the two keys nothing \
+             could be changed any more",
+        ),
+        _ => ("officers", true, found, ""),
+    }
 }

@@ -33,6 +33,10 @@ pub struct Args {
     /// security officers.
     #[arg(long = "person", value_parser = person)]
     people: Vec<NewMember>,
+    /// Make no third security officer whose folder is kept offline. Then the loss of
+    /// one officer's key leaves a plant that can change nothing any more.
+    #[arg(long)]
+    no_recovery_officer: bool,
     /// A cell.
     #[arg(long = "cell", default_value = "cell-1")]
     cells: Vec<Id>,
@@ -107,6 +111,33 @@ impl Args {
     }
 }
 
+/// The third security officer. It is one like the others; only its folder lies apart.
+const RECOVERY: &str = "recovery-officer:security-officer:Recovery officer (offline)";
+
+/// What stands in its folder.
+const RECOVERY_TEXT: &str = "\
+This folder is the plant's third security officer. Copy it onto a medium, put that into a safe,
+and delete it here. It is not for daily work: two officers sign every change of rules, roles and
+keys, so the plant needs a third when one of them loses a key, or has it stolen.
+
+When an officer's key is lost or stolen:
+
+1. The other officer revokes it at once; one signature is enough:
+     interlock --dir OFFICER member revoke WHO --reason \"stolen\"
+     interlock --dir OFFICER audit key WHO
+2. The other officer invites WHO again (--console-origin URL names the console), or enrols a new
+   key file that WHO made (interlock member enrol FILE):
+     interlock --dir OFFICER invite WHO
+3. Fetch this folder, and on a machine that reaches the site approve it:
+     interlock --dir THIS-FOLDER change list
+     interlock --dir THIS-FOLDER change approve PROPOSAL
+4. Put the folder back into the safe. Once a year, run `interlock --dir THIS-FOLDER doctor`: its
+   certificate ends, and a medium can fail.
+
+Whoever has this folder is a security officer. If it may have been copied, revoke its key
+(`interlock member revoke recovery-officer`) and enrol another.
+";
+
 fn person(text: &str) -> Result<NewMember, String> {
     let mut parts = text.splitn(3, ':');
     let (Some(id), Some(roles)) = (parts.next(), parts.next()) else {
@@ -165,7 +196,11 @@ pub fn run(context: &Context, args: Args) -> Result<(), Failure> {
         members.push(machine(cell.as_str(), Some(Role::Cell), listen(), Some(config))?);
     }
     members.push(machine("analyst", Some(Role::Processor), None, None)?);
+    let officers = people.iter().filter(|p| p.roles.contains(&Role::SecurityOfficer)).count();
     members.extend(people);
+    let recovery = (officers < 3 && !args.no_recovery_officer).then(|| person(RECOVERY));
+    let recovery = recovery.transpose().map_err(Failure::Failed)?;
+    members.extend(recovery.clone());
     let console = args.console(port);
     let quorum = witnesses.len();
     let blueprint = Blueprint {
@@ -187,6 +222,10 @@ pub fn run(context: &Context, args: Args) -> Result<(), Failure> {
         .chain(&blueprint.witnesses)
         .map(|m| args.plant.join(m.id.as_str()).display().to_string())
         .collect();
+    if let Some(officer) = &recovery {
+        let path = args.plant.join(officer.id.as_str()).join("READ-ME-FIRST.txt");
+        transport::write_public(&path, RECOVERY_TEXT.as_bytes())?;
+    }
     let console = blueprint.console.as_ref().map(|c| c.origin.as_str());
     let first = first_link(&args.plant, &blueprint)?;
     let value = serde_json::json!({
@@ -197,11 +236,18 @@ pub fn run(context: &Context, args: Args) -> Result<(), Failure> {
         let mut text = format!(
             "plant `{}` in `{}`\n  genesis {}\n  one folder each, with fresh keys: {}\n  \
              hand each folder to its owner, and take `ca` offline: it can issue certificates\n  \
-             next: interlock up {}",
+             {}next: interlock up {}",
             anchors.site,
             args.plant.display(),
             anchors.genesis,
             folders.len(),
+            match &recovery {
+                Some(officer) => format!(
+                    "put `{}` into a safe: with it, the loss of one officer's key is mended\n  ",
+                    officer.id
+                ),
+                None => String::new(),
+            },
             args.plant.display()
         );
         if let (Some(origin), Some((officer, link))) = (console, &first) {

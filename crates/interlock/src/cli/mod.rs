@@ -7,6 +7,7 @@
 #![allow(clippy::indexing_slicing)]
 
 mod audit;
+mod audit_key;
 mod backup;
 mod change;
 mod context;
@@ -22,6 +23,7 @@ mod ledger;
 mod order;
 mod passport;
 mod policy;
+mod rotate;
 mod serve;
 mod trace;
 mod up;
@@ -76,7 +78,7 @@ enum Command {
     /// Propose a person, or another passkey of one, and print a one-time link to
     /// enrol with; two security officers must sign.
     Invite(invite::Args),
-    /// Enrol members and revoke keys.
+    /// Enrol members, replace and revoke keys.
     #[command(subcommand)]
     Member(change::MemberVerb),
     /// Programs that orders may name.
@@ -97,7 +99,7 @@ enum Command {
     /// The ledger: check, show, prove.
     #[command(subcommand)]
     Ledger(ledger::Verb),
-    /// Replay the ledger, or verify the export of one order's trace.
+    /// Replay the ledger, list what a key signed, or verify the export of an order's trace.
     #[command(subcommand)]
     Audit(audit::Verb),
     /// Stop taking orders, and release again.

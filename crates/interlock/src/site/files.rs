@@ -13,10 +13,9 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use base::{Digest, Id};
+use base::Digest;
 use node::now;
 use policy::Role;
-use proof::keys::Signer;
 use std::{collections::BTreeMap, sync::Arc};
 use transport::{Peer, Problem};
 
@@ -202,20 +201,20 @@ pub(super) async fn cosignature(
 
 /// Who issues the passports, as a did:web document.
 pub(super) async fn did_document(State(site): SiteState) -> Answer<Json<serde_json::Value>> {
-    issuer(&site, ::passport::did_document)
+    let (did, keys) = issuer(&site)?;
+    Ok(Json(::passport::did_document(&did, &keys)))
 }
 
 /// The keys that passports are signed with, as a JSON Web Key Set.
 pub(super) async fn jwks(State(site): SiteState) -> Answer<Json<serde_json::Value>> {
-    issuer(&site, ::passport::jwks)
+    Ok(Json(::passport::jwks(&issuer(&site)?.1)))
 }
 
-fn issuer(
-    site: &Site,
-    shape: fn(&::passport::DidWeb, &Id, &[u8; 32]) -> serde_json::Value,
-) -> Answer<Json<serde_json::Value>> {
-    let did = site.plant.read().anchors.issuer.parse().map_err(fault)?;
-    Ok(Json(shape(&did, site.node.member(), &site.node.signer.public())))
+fn issuer(site: &Site) -> Answer<(::passport::DidWeb, Vec<::passport::NamedKey>)> {
+    let plant = site.plant.read();
+    let did = plant.anchors.issuer.parse().map_err(fault)?;
+    let keys = ::passport::issuer_keys(&did, &plant);
+    Ok((did, keys))
 }
 
 /// The newest passport of a part as a page, for readers of the ledger.

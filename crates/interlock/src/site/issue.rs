@@ -10,7 +10,11 @@ use base::Digest;
 use node::now;
 use passport::{Draft, ProvenLeaf, excerpt_for, rests_on};
 use plant::{Body, body};
-use proof::{entry::Leaf, recording::SignedManifest};
+use proof::{
+    entry::Leaf,
+    keys::{SecretKey, Signer},
+    recording::SignedManifest,
+};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -95,15 +99,25 @@ async fn destroy(site: &Arc<Site>, root: &str, shred: Digest) -> Result<()> {
 
 async fn pass(site: &Arc<Site>, report: Digest) -> Result<()> {
     let index = site.plant.read().index_of(&report).context("a report without an index")?;
-    let newest = site.publisher.wait_witnessed(index).await.context("the publisher stopped")?;
+    let (signer, newest) = loop {
+        // The evidence must show the enrolment of the key that signs it, and not its end.
+        let signer = site.node.signer.current();
+        let index = index.max(site.key_since(&signer.public()));
+        let newest = site.publisher.wait_witnessed(index).await.context("the publisher stopped")?;
+        if Arc::ptr_eq(&signer, &site.node.signer.current()) {
+            break (signer, newest);
+        }
+    };
     let work = site.clone();
-    let issued = tokio::task::spawn_blocking(move || issue(&work, &report, &newest)).await??;
+    let issued = tokio::task::spawn_blocking(move || issue(&work, &signer, &report, &newest));
+    let issued = issued.await??;
     site.state(&Body::Passport(issued)).await?;
     Ok(())
 }
 
 fn issue(
     site: &Site,
+    signer: &SecretKey,
     report: &Digest,
     newest: &proof::log::WitnessedCheckpoint,
 ) -> Result<body::PassportIssued> {
@@ -136,7 +150,7 @@ fn issue(
         entries,
         manifests,
     };
-    let passport = passport::issue(draft, site.node.signer.as_ref())?;
+    let passport = passport::issue(draft, signer)?;
     let mut shown = Vec::new();
     for picture in &pictures {
         let bytes = site.blobs.get(&picture.sha256)?;

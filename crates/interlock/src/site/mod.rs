@@ -18,6 +18,7 @@ mod legible;
 pub mod own;
 mod recordings;
 mod room;
+mod rotate;
 mod standing;
 mod wait;
 mod witness;
@@ -48,7 +49,7 @@ use std::{
 };
 use tokio::{
     net::TcpListener,
-    sync::{broadcast, watch},
+    sync::{RwLock, broadcast, watch},
 };
 use transport::{ClientAuth, Limiter, Server};
 use vault::{keys::KeyVault, store::Store as BlockStore};
@@ -82,6 +83,9 @@ pub struct Site {
     uploads: Limiter,
     clocks: Arc<Clocks>,
     room: Arc<Room>,
+    /// Read while a statement of the site is on its way from its key to the ledger,
+    /// written while the key is replaced.
+    signing: RwLock<()>,
     /// Held while a member's cosignature is compared with the one that is kept.
     cosigned: Mutex<()>,
     /// Who waits for a checkpoint.
@@ -170,6 +174,7 @@ impl Site {
             uploads,
             clocks,
             room,
+            signing: RwLock::default(),
             cosigned: Mutex::default(),
             waiting: Waiting::default(),
             ending: watch::Sender::new(false),
@@ -195,6 +200,7 @@ impl Site {
         };
         self.clocks.told().await;
         let issuing = tokio::spawn(issue::react(self.clone()));
+        let rotating = tokio::spawn(rotate::follow(self.clone()));
         let router = http::router(self.clone());
         let limits = transport::Limits {
             body: MAX_UPLOAD,
@@ -233,6 +239,7 @@ impl Site {
         };
         issuing.abort();
         let stopped = self.sequencer.committed().has_changed().is_err();
+        rotating.abort();
         self.sequencer.close().await;
         served?;
         if stopped {
@@ -271,6 +278,7 @@ impl Site {
     async fn state(&self, body: &Body) -> Result<Appended, AppendError> {
         let stopped = |e: &dyn std::fmt::Display| AppendError::Stopped(e.to_string());
         let nonce = fresh_nonce().map_err(|e| stopped(&e))?;
+        let _same_key = self.signing.read().await;
         let entry = self.node.sign(body, now(), nonce).map_err(|e| stopped(&e))?;
         self.append(&entry).await
     }

@@ -67,6 +67,8 @@ export interface Applied {
 
 export class Keyring {
   readonly members = new Map<Id, MemberState>();
+  /** Raw keys that were revoked, given up or, as invitations, used: nobody may have them again. */
+  private readonly spent = new Set<string>();
   readonly proposals = new Map<Digest, Proposal>();
   /** Keys of the plant itself that took the place of the genesis', in order. */
   readonly rotations: Rotation[] = [];
@@ -201,11 +203,13 @@ export class Keyring {
       const latest = now + this.anchors.clock_skew_ms;
       const state = await newState(change.value);
       checkKeys(state, [...this.members.values()], latest, name);
-      this.checkOfficers(change.value.id, change.value.roles, name);
+      state.keys.forEach(({ key }) => this.checkUnspent(key, name));
+      const signs = state.keys.some(({ key }) => !("invitation" in key));
+      this.checkOfficers(change.value.id, signs, change.value.roles, name);
     } else if (change.word === "roles") {
       const { member, roles } = change.value;
       if (!this.members.has(member)) refuse(name, `\`${member}\` is not enrolled`);
-      this.checkOfficers(member, roles, name);
+      this.checkOfficers(member, this.signs(member), roles, name);
     } else if (change.word === "program") {
       this.checkProgram(change.value, name);
     } else if (change.word === "keys") {
@@ -223,13 +227,23 @@ export class Keyring {
     if (stranger !== undefined) refuse(name, `\`${stranger}\` is not a cell`);
   }
 
-  private checkOfficers(changed: Id, roles: readonly Role[], name: string): void {
-    const others = [...this.members.values()].filter(
-      ({ member }) => member.id !== changed && member.roles.includes("security-officer"),
+  /** Two officers who can sign must remain; one who was only invited, or revoked, cannot. */
+  private checkOfficers(changed: Id, signs: boolean, roles: readonly Role[], name: string): void {
+    const others = [...this.members.keys()].filter(
+      (id) => id !== changed && this.hasRole(id, "security-officer") && this.signs(id),
     );
-    if (others.length + (roles.includes("security-officer") ? 1 : 0) < 2) {
-      refuse(name, "fewer than two security officers would remain");
+    if (others.length + (signs && roles.includes("security-officer") ? 1 : 0) < 2) {
+      refuse(name, "fewer than two security officers who can sign would remain");
     }
+  }
+
+  private checkUnspent(key: PublicKey, name: string): void {
+    if (this.spent.has(materialOf(key))) refuse(name, "a key that was revoked or used is in it");
+  }
+
+  private spend(state: MemberState | undefined, print: Digest): void {
+    const held = state?.keys.find((key) => key.print === print);
+    if (held !== undefined) this.spent.add(materialOf(held.key));
   }
 
   private async checkApproval(entry: Signed, id: Digest, name: string): Promise<void> {
@@ -252,9 +266,9 @@ export class Keyring {
   ): Promise<void> {
     checkForm(key);
     checkSeal(seal, name);
-    const [print, material] = [await fingerprint(key), materialOf(key)];
+    this.checkUnspent(key, name);
+    const material = materialOf(key);
     for (const state of this.members.values()) {
-      checkUnspent(state, print, name);
       if (state.keys.some((held) => materialOf(held.key) === material)) {
         refuse(name, `this passkey is one of \`${state.member.id}\` already`);
       }
@@ -274,7 +288,9 @@ export class Keyring {
     } else if (body.word === "accept") {
       await this.accept(entry, body.value.passkey, body.value.seal, index);
     } else if (body.word === "revoke-key") {
-      this.members.get(body.value.member)?.revoked.set(body.value.key, index);
+      const state = this.members.get(body.value.member);
+      this.spend(state, body.value.key);
+      state?.revoked.set(body.value.key, index);
       this.withdraw(body.value.member);
       return { touched: body.value.member };
     }
@@ -319,6 +335,7 @@ export class Keyring {
     const state = this.members.get(entry.issuer);
     if (state === undefined) return;
     const key = { passkey };
+    this.spend(state, entry.key);
     state.accepted.set(entry.key, index);
     state.keys = state.keys.filter(({ print }) => print !== entry.key);
     state.keys.push({ key, print: await fingerprint(key) });
@@ -378,7 +395,7 @@ async function newState(member: Member): Promise<MemberState> {
   return { member, keys, accepted: new Map(), revoked: new Map() };
 }
 
-/** Whether a member brings one to eight keys that nobody else has and that were never spent. */
+/** Whether a member brings one to eight keys that nobody else has. */
 function checkKeys(
   state: MemberState,
   enrolled: readonly MemberState[],
@@ -399,17 +416,11 @@ function checkKeys(
   const materials = new Set(keys.map(({ key }) => materialOf(key)));
   if (materials.size !== keys.length) refuse(name, `\`${member.id}\` has a key twice`);
   for (const other of enrolled) {
-    keys.forEach(({ print }) => checkUnspent(other, print, name));
     const theirs = other.keys.some(({ key }) => materials.has(materialOf(key)));
     if (other.member.id !== member.id && theirs) {
       refuse(name, `\`${member.id}\` has a key of \`${other.member.id}\``);
     }
   }
-}
-
-function checkUnspent(state: MemberState, print: Digest, name: string): void {
-  if (state.revoked.has(print)) refuse(name, "a revoked key is in it");
-  if (state.accepted.has(print)) refuse(name, "a used invitation is in it");
 }
 
 function checkSeal(seal: string | undefined, name: string): void {

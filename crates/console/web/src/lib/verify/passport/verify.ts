@@ -136,14 +136,22 @@ async function verifyJwt(jwt: string, anchors: Anchors | null, check: Check): Pr
   return { jwt, credential: parts.payload, digest, facts, trust: trustOf(chain) };
 }
 
+/** Whether `kid` names a member's first key, or one that took its place. */
+async function names(kid: string, first: string, live: readonly PublicKey[]): Promise<boolean> {
+  if (kid === first) return true;
+  const machine = live.filter((key) => rawEd25519(key) !== null);
+  const prints = await Promise.all(machine.map(fingerprint));
+  return prints.some((print) => kid === `${first}-${print.slice(0, 16)}`);
+}
+
 async function checkSignature(parts: Parts, chain: Chain, did: DidWeb): Promise<void> {
   const what = "the signature of the credential";
   const { plant } = chain;
-  const site = [...plant.ring.members.keys()].find(
-    (id) => plant.ring.hasRole(id, "site") && `${did.text}#${id}` === parts.kid,
-  );
+  const sites = [...plant.ring.members.keys()].filter((id) => plant.ring.hasRole(id, "site"));
+  const named = await Promise.all(sites.map((id) => names(parts.kid, `${did.text}#${id}`, plant.ring.liveKeys(id))));
+  const site = sites.find((_, at) => named[at]);
   if (site === undefined) {
-    throw new Broken(what, `\`${short(parts.kid)}\` names no member with the role \`site\``);
+    throw new Broken(what, `\`${short(parts.kid)}\` names no live key of a member with the role \`site\``);
   }
   for (const key of liveKeys(plant, site)) if (await verifiesUnder(parts, key)) return;
   throw new Broken(what, `it does not verify under an enrolled, unrevoked key of \`${site}\``);
