@@ -62,7 +62,7 @@ export function proposes(roles: readonly Role[]): boolean {
 }
 
 /** How a program comes to be approved: what to do next. */
-export function programStep(known: Known, cell?: Id): Step {
+export function programStep(known: Pick<Known, "members" | "programs" | "proposals" | "roles">, cell?: Id): Step {
   const title = "A robot program is approved";
   const fits = (cells: readonly Id[]): boolean => cell === undefined || cells.includes(cell);
   if (Object.values(known.programs).some((program) => fits(program.cells))) return { title, done: true, words: "" };
