@@ -1,4 +1,5 @@
 import { defineConfig } from "@playwright/test";
+import { launchOptions } from "./browser/chromium";
 
 const plant = process.env["INTERLOCK_PLANT"];
 if (plant === undefined) throw new Error("run this with `cargo xtask console browser`: it needs a plant");
@@ -14,13 +15,7 @@ export default defineConfig({
   reporter: [["list"]],
   use: {
     viewport: { width: 1280, height: 800 },
-    launchOptions: {
-      executablePath: "/usr/bin/chromium",
-      args: [
-        "--no-sandbox", "--disable-gpu", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-        "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-      ],
-    },
+    launchOptions,
     trace: "retain-on-failure",
   },
   projects: [

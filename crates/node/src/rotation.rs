@@ -162,7 +162,9 @@ impl Node {
         let key = secret(&next)?;
         match fs::hard_link(&now, &old) {
             // A crash came between this step and the last one.
-            Err(e) if e.kind() == ErrorKind::AlreadyExists && *read_key(&old)? == *read_key(&now)? => {}
+            Err(e)
+                if e.kind() == ErrorKind::AlreadyExists && *read_key(&old)? == *read_key(&now)? => {
+            }
             Err(e) => return Err(NodeError::file(&old, e)),
             Ok(()) => {}
         }

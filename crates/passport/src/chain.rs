@@ -110,13 +110,8 @@ impl Chain {
     ) -> Result<Self, Broken> {
         let (first, rest) = first_of(entries)?;
         let plant = Plant::begin(&first.leaf).map_err(|e| Broken::proof(first.name(), e))?;
-        let mut chain = Self {
-            stated,
-            checkpoint,
-            pinned,
-            plant,
-            entries: Vec::with_capacity(entries.len()),
-        };
+        let mut chain =
+            Self { stated, checkpoint, pinned, plant, entries: Vec::with_capacity(entries.len()) };
         chain.note(first, chain.plant.genesis)?;
         for (proven, bytes) in rest.iter().zip(leaves.iter().skip(1)) {
             let id = chain

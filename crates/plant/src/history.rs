@@ -93,9 +93,6 @@ impl History {
 
     /// The Ed25519 keys with which a member could sign the entry at an index.
     pub fn ed25519_at(&self, member: &Id, index: u64) -> Vec<[u8; 32]> {
-        self.of(member)
-            .filter(|s| s.counts_at(index))
-            .filter_map(|s| s.key.as_ed25519())
-            .collect()
+        self.of(member).filter(|s| s.counts_at(index)).filter_map(|s| s.key.as_ed25519()).collect()
     }
 }

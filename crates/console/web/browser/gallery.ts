@@ -1,7 +1,8 @@
 /** Each screen as a picture, in light and dark, on a desk and on a phone. */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "@playwright/test";
+import { small } from "./palette";
 import { addresses } from "./screens";
 import { cli, linkOf, pageWithAuthenticator, test } from "./people";
 
@@ -11,7 +12,7 @@ async function draw(page: Page, name: string): Promise<void> {
   for (const colorScheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     await page.waitForTimeout(400);
-    await page.screenshot({ path: join(out, `${name}-${colorScheme}.png`) });
+    writeFileSync(join(out, `${name}-${colorScheme}.png`), small(await page.screenshot()));
   }
 }
 

@@ -1,5 +1,6 @@
 /** Every page: nothing serious for axe, in light and dark, and it fits its screens. */
 import { AxeBuilder } from "@axe-core/playwright";
+import type { Page } from "@playwright/test";
 import { addresses, screens } from "./screens";
 import { expect, test } from "./people";
 
@@ -43,5 +44,44 @@ test("no page reports an error or a blocked resource", async ({ people }) => {
     await people.officer1.visit(path);
     await page.waitForTimeout(300);
   }
+  expect(told).toEqual([]);
+});
+
+/** Where the keyboard is: whether its place can be seen, and what hides it. */
+async function focus(page: Page): Promise<{ what: string; marked: boolean; hidden: string }> {
+  return page.evaluate(() => {
+    const at = document.activeElement;
+    if (!(at instanceof HTMLElement) || at === document.body) return { what: "", marked: true, hidden: "" };
+    const label = at.getAttribute("aria-label") ?? at.textContent?.trim() ?? "";
+    const style = getComputedStyle(at);
+    const box = at.getBoundingClientRect();
+    const [x, y] = [box.x + box.width / 2, box.y + Math.min(box.height / 2, innerHeight / 2)];
+    const over = document.elementFromPoint(x, y);
+    const covered = over === null ? "out of sight" : at.contains(over) || over.contains(at) || over instanceof HTMLLabelElement ? "" : over.outerHTML.slice(0, 120);
+    return { what: `${at.tagName.toLowerCase()} ${label.slice(0, 40)}`, marked: style.outlineStyle !== "none" && style.outlineWidth !== "0px", hidden: covered };
+  });
+}
+
+test("the keyboard reaches every page's controls, and its place is always in sight", async ({ people }) => {
+  test.setTimeout(600_000);
+  const { page } = people.officer1;
+  const told: string[] = [];
+  for (const size of [{ width: 1280, height: 800 }, { width: 390, height: 844 }]) {
+    await page.setViewportSize(size);
+    for (const { name, path } of addresses()) {
+      await people.officer1.visit(path);
+      await page.waitForTimeout(300);
+      const stops = new Set<string>();
+      for (let press = 0; press < 40; press += 1) {
+        await page.keyboard.press("Tab");
+        const { what, marked, hidden } = await focus(page);
+        if (what === "") break;
+        stops.add(what);
+        if (!marked || hidden !== "") told.push(`${name} at ${size.width}: ${what} ${marked ? `under ${hidden}` : "is not marked"}`);
+      }
+      expect(stops.size, name).toBeGreaterThan(5);
+    }
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
   expect(told).toEqual([]);
 });

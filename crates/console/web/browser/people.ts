@@ -44,8 +44,8 @@ export function linkOf(member: string): string {
 export const origin = new URL(linkOf("officer-1")).origin;
 
 /** A page with an authenticator that verifies its user. */
-export async function pageWithAuthenticator(browser: Browser): Promise<{ page: Page; devtools: CDPSession; authenticator: string }> {
-  const context = await browser.newContext({ baseURL: origin });
+export async function pageWithAuthenticator(browser: Browser, home = origin): Promise<{ page: Page; devtools: CDPSession; authenticator: string }> {
+  const context = await browser.newContext({ baseURL: home });
   const page = await context.newPage();
   const devtools = await context.newCDPSession(page);
   await devtools.send("WebAuthn.enable");
@@ -59,8 +59,8 @@ export async function pageWithAuthenticator(browser: Browser): Promise<{ page: P
 }
 
 /** Opens a one-time link, makes a passkey and ends up signed in. */
-export async function enrol(browser: Browser, member: string, link = linkOf(member)): Promise<Person> {
-  const { page, devtools, authenticator } = await pageWithAuthenticator(browser);
+export async function enrol(browser: Browser, member: string, link = linkOf(member), home = origin): Promise<Person> {
+  const { page, devtools, authenticator } = await pageWithAuthenticator(browser, home);
   await page.goto(link);
   await page.getByRole("button", { name: "Make my passkey" }).click();
   await expect(page.getByRole("navigation", { name: "pages" })).toBeVisible({ timeout: 30_000 });

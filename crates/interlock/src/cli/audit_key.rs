@@ -164,7 +164,9 @@ fn consequences(all: &[(u64, Leaf, Body)], tipped: &[(u64, Digest)]) -> Came {
             Body::RunEnded(e) => (e.order, format!("the run {:?}", e.outcome).to_lowercase()),
             Body::Recording(r) => (r.order, format!("recording `{}` {}", r.stream, r.root)),
             Body::Refused(r) => match r.request {
-                Some(request) => (request, format!("`{by}` refused it by rule `{}`", r.refusal.rule)),
+                Some(request) => {
+                    (request, format!("`{by}` refused it by rule `{}`", r.refusal.rule))
+                }
                 None => continue,
             },
             Body::Grant(g) => (g.order, format!("`{by}` granted its data to `{}`", g.processor)),
@@ -238,7 +240,9 @@ fn words(body: &Body) -> String {
             let key = PublicKey::Passkey(a.passkey.clone()).fingerprint();
             format!("enrolled the passkey {}", key.short())
         }
-        Body::RevokeKey(r) => format!("revoked key {} of `{}`: {}", r.key.short(), r.member, r.reason),
+        Body::RevokeKey(r) => {
+            format!("revoked key {} of `{}`: {}", r.key.short(), r.member, r.reason)
+        }
         Body::Order(o) => {
             format!("ordered `{}` on `{}` in cell `{}`", o.program.id, o.part, o.cell)
         }
@@ -271,7 +275,10 @@ fn render(answer: &Answer) -> String {
             Some((index, why)) => format!("{why} at entry {index}"),
             None => "counts still".to_owned(),
         };
-        lines.push(format!("{} {} of `{}`: enrolled at entry {}, {end}", key.kind, key.key, answer.member, key.from));
+        lines.push(format!(
+            "{} {} of `{}`: enrolled at entry {}, {end}",
+            key.kind, key.key, answer.member, key.from
+        ));
     }
     let count = answer.entries.len();
     lines.push(format!("signed {count} entries, of {} replayed", answer.replayed));

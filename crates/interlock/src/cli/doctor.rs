@@ -123,7 +123,12 @@ async fn online(node: &Node) -> Vec<(&'static str, bool, String, &'static str)> 
 fn officers(signing: usize) -> (&'static str, bool, String, &'static str) {
     let found = format!("{signing} security officers can sign");
     match signing {
-        0 | 1 => ("officers", false, found, "no rule, role or key can be changed any more: see SECURITY.md"),
+        0 | 1 => (
+            "officers",
+            false,
+            found,
+            "no rule, role or key can be changed any more: see SECURITY.md",
+        ),
         2 => (
             "officers",
             true,

@@ -58,7 +58,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         },
     };
     let known = members.get(node.member());
-    let counts = |key: &Digest| known.is_some_and(|k| k.live_keys().any(|k| k.fingerprint() == *key));
+    let counts =
+        |key: &Digest| known.is_some_and(|k| k.live_keys().any(|k| k.fingerprint() == *key));
     let turn = match known {
         Some(_) => node.turn(counts)?,
         None => Turn::Rest,
@@ -88,10 +89,7 @@ async fn propose(context: &Context, request: &Request, members: &Members) -> Res
     let known = members.get(&request.member).ok_or_else(|| {
         Failure::Failed(format!("`{}` is not enrolled: use `member enrol`", request.member))
     })?;
-    let mut member = Member {
-        keys: known.live_keys().cloned().collect(),
-        ..known.member.clone()
-    };
+    let mut member = Member { keys: known.live_keys().cloned().collect(), ..known.member.clone() };
     member.keys.push(request.key.clone());
     // Only who receives sealed keys has a sealing key on the ledger.
     if member.seal.is_some() && request.seal.is_some() {
@@ -128,13 +126,13 @@ async fn finish(
 ) -> Result<(), Failure> {
     if is_machine(known) {
         let text = "the new key is enrolled: the machine takes it by itself while it runs";
-        return context.print(&serde_json::json!({ "member": node.member(), "rotated": false }), |_| {
-            text.into()
-        });
+        return context
+            .print(&serde_json::json!({ "member": node.member(), "rotated": false }), |_| {
+                text.into()
+            });
     }
-    let counts = |key: &Digest| {
-        known.is_some_and(|k| k.live_keys().any(|live| live.fingerprint() == *key))
-    };
+    let counts =
+        |key: &Digest| known.is_some_and(|k| k.live_keys().any(|live| live.fingerprint() == *key));
     let turn = match turn {
         Turn::Switch => {
             node.switch()?;

@@ -44,6 +44,11 @@ export function utc(at: Millis): string {
   return new Date(at).toISOString().replace("T", " ").replace("Z", " UTC");
 }
 
+/** What a machine says, for people: times in the viewer's zone, names without backticks. */
+export function humane(text: string): string {
+  return text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, (at) => localTime(Date.parse(at))).replace(/`([^`]*)`/g, "$1");
+}
+
 /** A span of time: "3 min 20 s". */
 export function span(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Member, MemberState, Passkey, Program, PublicKey, Role } from "../../src/lib/ledger/types";
+import { plain } from "../../src/lib/foreign";
 import { cautions, differences, differenceWords, lineDiff, officersNeeded, type InForce } from "../../src/lib/people/differ";
 import { invited, keysOf, officerWarning, signs, sortedRoles, wrongId } from "../../src/lib/people/keys";
 import { deciding, policies } from "../../src/lib/people/policies";
@@ -72,7 +73,11 @@ describe("what a change changes", () => {
     const faster = { ...scan, sha256: "bb".repeat(32), parameters: { speed: { ...scan.parameters["speed"]!, max: 250 }, turns: { default: 1, max: 2, min: 1, title: "turns", unit: "" } } };
     expect((await differences({ program: faster }, now)).map((d) => d.what)).toEqual(["hash", "parameter speed", "parameter turns"]);
     expect((await differences({ program: faster }, now))[0]).toEqual({ what: "hash", before: "aa".repeat(8), after: "bb".repeat(8) });
-    expect(await differences({ program: { ...scan, parameters: {} } }, now)).toEqual([{ what: "parameter speed", before: "10 to 100 %, 50 when not said (speed)", after: null }]);
+    const [gone] = await differences({ program: { ...scan, parameters: {} } }, now);
+    expect([gone?.what, plain(gone?.before ?? ""), gone?.after]).toEqual(["parameter speed", "10 to 100 %, 50 when not said (speed)", null]);
+    // A title that turns the words around it stays in its place.
+    const [turned] = await differences({ program: { ...scan, title: "evil\u202e" } }, now);
+    expect(turned?.after).toBe("\u2068evil\\u202e\u2069");
     expect(await differences({ roles: { member: "anna", roles: [] } }, now)).toEqual([{ what: "roles", before: "operator", after: "none" }]);
   });
 
@@ -82,11 +87,11 @@ describe("what a change changes", () => {
     const found = await differences(swapped, only(officer));
     expect(found.map((d) => d.what)).toEqual([`passkey ${await print(passkey("A"))}`, `passkey ${await print(passkey("B"))}`]);
     expect(found.map((d) => [d.before === null, d.after === null])).toEqual([[false, true], [true, false]]);
-    expect(found.map(differenceWords).join()).toMatch(/removed: passkey of https:\/\/hall-7\.example.*new: passkey of https:\/\/hall-7\.example/);
+    expect(plain(found.map(differenceWords).join())).toMatch(/removed: passkey of https:\/\/hall-7\.example.*new: passkey of https:\/\/hall-7\.example/);
     const words = await cautions(swapped, only(officer), 0);
     expect(words).toHaveLength(2);
-    expect(words[0]).toContain(`passkey ${await print(passkey("A"))} of Anna (anna) is in use and is dropped`);
-    expect(words[1]).toContain(`passkey ${await print(passkey("B"))} is put in without an invitation`);
+    expect(plain(words[0] ?? "")).toContain(`passkey ${await print(passkey("A"))} of Anna (anna) is in use and is dropped`);
+    expect(plain(words[1] ?? "")).toContain(`passkey ${await print(passkey("B"))} is put in without an invitation`);
   });
 
   it("sees a passkey with the same key at another origin as another key", async () => {
@@ -106,7 +111,7 @@ describe("what a change changes", () => {
     const invitation = { invitation: { ed25519: "AAAE", not_after: 99 } };
     const proposed = { member: { ...anna, keys: [passkey("A"), invitation], seal: "OLD" } };
     const since: Member = { ...anna, keys: [passkey("A"), passkey("B")], seal: "NEW" };
-    const words = (await cautions(proposed, only(since), 10)).join();
+    const words = plain((await cautions(proposed, only(since), 10)).join());
     expect(words).toContain(`passkey ${await print(passkey("B"))} of Anna (anna) is in use and is dropped`);
     expect(words).toContain("reading key of Anna (anna) changes");
     expect(words).toContain("whoever has the link");

@@ -27,5 +27,10 @@ export const ACTIONS: readonly Action[] = [
   { action: "refusal.record", words: "record a refusal", on: "site" },
 ];
 
+/** What an action is called in a sentence. */
+export function actionWords(action: string): string {
+  return ACTIONS.find((known) => known.action === action)?.words ?? action;
+}
+
 /** The kinds of change that a policy can tell apart. */
 export const KINDS = ["member", "roles", "policy", "program", "template"] as const;

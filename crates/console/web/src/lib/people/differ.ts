@@ -1,4 +1,5 @@
 /** What a proposed change would change, compared with what is in force now. */
+import { foreign } from "../foreign";
 import type { Change, Id, Member, MemberState, Millis, Program, Role, Template } from "../ledger/types";
 import { comparable, utc } from "../words";
 import { keysOf, sortedRoles, type KeyView } from "./keys";
@@ -17,6 +18,8 @@ function differs(what: string, before: string | null, after: string | null): Dif
   return before === after ? [] : [{ what, before, after }];
 }
 
+/** What somebody else wrote, when there is any. */
+const said = (text: string | undefined): string | null => (text === undefined ? null : foreign(text));
 const list = (words: readonly string[]): string => (words.length === 0 ? "none" : words.join(", "));
 const roleWords = (roles: readonly Role[]): string => list(sortedRoles(roles));
 
@@ -26,7 +29,7 @@ const keyName = ({ kind, fingerprint }: KeyView): string => `${kind} ${comparabl
 /** Where a key works, or that it does not. */
 function keyWords({ key, revoked }: KeyView): string {
   if (revoked !== null) return `revoked at entry ${revoked}`;
-  if ("passkey" in key) return `passkey of ${key.passkey.origin}, credential ${comparable(key.passkey.credential)}`;
+  if ("passkey" in key) return `passkey of ${foreign(key.passkey.origin)}, credential ${comparable(key.passkey.credential)}`;
   return "invitation" in key ? `one-time link until ${utc(key.invitation.not_after)}` : "key file";
 }
 
@@ -44,7 +47,7 @@ async function memberDiff(state: MemberState | undefined, after: Member): Promis
   const before = state?.member;
   const { added, removed } = await keyChange(state, after);
   return [
-    ...differs("name", before?.name ?? null, after.name),
+    ...differs("name", said(before?.name), said(after.name)),
     ...differs("roles", before ? roleWords(before.roles) : null, roleWords(after.roles)),
     ...removed.map((key) => ({ what: keyName(key), before: keyWords(key), after: null })),
     ...added.map((key) => ({ what: keyName(key), before: null, after: keyWords(key) })),
@@ -58,10 +61,10 @@ function programDiff(before: Program | undefined, after: Program): Difference[] 
   const names = new Set([...Object.keys(before?.parameters ?? {}), ...Object.keys(after.parameters)]);
   const bounds = (program: Program | undefined, name: string): string | null => {
     const p = program?.parameters[name];
-    return p === undefined ? null : `${p.min} to ${p.max} ${p.unit}, ${p.default} when not said (${p.title})`;
+    return p === undefined ? null : `${p.min} to ${p.max} ${foreign(p.unit)}, ${p.default} when not said (${foreign(p.title)})`;
   };
   return [
-    ...differs("title", before?.title ?? null, after.title),
+    ...differs("title", said(before?.title), said(after.title)),
     ...differs("hash", before ? comparable(before.sha256) : null, comparable(after.sha256)),
     ...differs("cells", before ? list(before.cells) : null, list(after.cells)),
     ...[...names].flatMap((name) => differs(`parameter ${name}`, bounds(before, name), bounds(after, name))),
@@ -79,7 +82,7 @@ export async function differences(change: Change, now: InForce): Promise<Differe
   if ("template" in change) {
     const [before, after] = [now.templates[change.template.id], change.template];
     return [
-      ...differs("title", before?.title ?? null, after.title),
+      ...differs("title", said(before?.title), said(after.title)),
       ...differs("picture", before ? comparable(before.sha256) : null, comparable(after.sha256)),
       ...differs("viewpoint", before ? String(before.view) : null, String(after.view)),
     ];
@@ -114,13 +117,13 @@ function roleCautions(name: string, before: readonly Role[], after: readonly Rol
 }
 
 async function memberCautions(state: MemberState | undefined, after: Member, now: Millis): Promise<string[]> {
-  const name = `${after.name} (${after.id})`;
+  const name = `${foreign(after.name)} (${after.id})`;
   const { added, removed } = await keyChange(state, after);
   const live = removed.filter(({ revoked, until }) => revoked === null && (until === null || until > now));
   const sealed = state !== undefined && state.member.seal !== after.seal;
   return [
     ...live.map((key) => `${keyName(key)} of ${name} is in use and is dropped at once. If it was enrolled after this was proposed, do not approve: let the change be proposed anew.`),
-    ...added.filter(({ kind }) => kind !== "invitation").map((key) => `${keyName(key)} is put in without an invitation: whoever holds it signs as ${name}. Ask ${after.name} in person whether it is theirs.`),
+    ...added.filter(({ kind }) => kind !== "invitation").map((key) => `${keyName(key)} is put in without an invitation: whoever holds it signs as ${name}. Ask ${foreign(after.name)} in person whether it is theirs.`),
     ...(added.some(({ kind }) => kind === "invitation") ? ["It lets whoever has the link become this person. Ask the proposer how the link is handed over."] : []),
     ...(sealed ? [`The reading key of ${name} changes: keys of recordings are then sealed to the other one, and the browser that reads now reads no more. If a browser was enrolled after this was proposed, this brings the old key back: let it be proposed anew.`] : []),
     ...roleCautions(name, state?.member.roles ?? [], after.roles),
@@ -132,7 +135,7 @@ export async function cautions(change: Change, now: InForce, at: Millis): Promis
   if ("member" in change) return memberCautions(now.members[change.member.id], change.member, at);
   if ("roles" in change) {
     const before = now.members[change.roles.member]?.member;
-    return roleCautions(before === undefined ? change.roles.member : `${before.name} (${before.id})`, before?.roles ?? [], change.roles.roles);
+    return roleCautions(before === undefined ? change.roles.member : `${foreign(before.name)} (${before.id})`, before?.roles ?? [], change.roles.roles);
   }
   if ("policy" in change) return ["A policy decides who may do what: read every line of the difference first."];
   if ("program" in change) return ["An approved program moves a robot whenever an operator orders it: has somebody tried this file, with this hash?"];

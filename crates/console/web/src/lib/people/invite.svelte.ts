@@ -3,6 +3,7 @@ import { clock } from "../api/clock.svelte";
 import { anchorsDigest, pinnedAnchors } from "../enrol/anchors";
 import { makeInvitation } from "../enrol/invitation";
 import { writeLink } from "../enrol/link";
+import { foreign } from "../foreign";
 import type { Id, Member, MemberState, Millis, Role } from "../ledger/types";
 import { session } from "../state/session.svelte";
 import { signing } from "../state/signing.svelte";
@@ -28,7 +29,7 @@ async function propose(make: (invitation: { ed25519: string; not_after: Millis }
   const { invitation, seed } = await makeInvitation(until);
   const member = make(invitation);
   const done = await signing.ask({
-    title: `Invite ${member.name} (${member.id})`,
+    title: `Invite ${foreign(member.name)} (${member.id})`,
     act: "Propose",
     body: { propose: { member } },
     words: [...words, `The invitation can be used once, until ${localTime(until)}.`, "It works when a second security officer has approved this proposal."],
@@ -45,7 +46,7 @@ async function propose(make: (invitation: { ed25519: string; not_after: Millis }
 export function inviteNew(id: Id, name: string, roles: Role[], days: number): Promise<boolean> {
   return propose(
     (invitation) => ({ id, keys: [{ invitation }], name, roles: sortedRoles(roles) }), days,
-    [`${name} becomes a member of this plant as ${sortedRoles(roles).join(", ")}.`],
+    [`${foreign(name)} becomes a member of this plant as ${sortedRoles(roles).join(", ")}.`],
   );
 }
 
@@ -53,12 +54,13 @@ export function inviteNew(id: Id, name: string, roles: Role[], days: number): Pr
 export async function inviteAgain(state: MemberState, days: number): Promise<boolean> {
   const keys = await keysOf(state);
   const { member } = state;
+  const name = foreign(member.name);
   return propose(
     (invitation) => invited(JSON.parse(JSON.stringify(member)) as Member, keys, invitation, clock.now()), days,
     [
-      `${member.name} may enrol one more passkey. Keys that are in use now stay.`,
-      `If ${member.name} enrols another key or browser before it is approved, propose it anew: an approval puts the keys back as they are now.`,
-      `When it takes effect, open proposals and releases that ${member.name} signed have to be signed anew.`,
+      `${name} may enrol one more passkey. Keys that are in use now stay.`,
+      `If ${name} enrols another key or browser before it is approved, propose it anew: an approval puts the keys back as they are now.`,
+      `When it takes effect, open proposals and releases that ${name} signed have to be signed anew.`,
     ],
   );
 }

@@ -45,6 +45,12 @@ export function programOf(id: Id, title: string, cells: readonly Id[], rows: rea
   };
 }
 
+/** The identifier that a file's name suggests: what it is called on its controller, without hash and ending. */
+export function idOfFile(name: string): Id {
+  const bare = name.toLowerCase().replace(/\.[a-z0-9]+$/, "").replace(/-[0-9a-f]{16}$/, "").replace(/[^a-z0-9._-]+/g, "-");
+  return isId(bare) ? bare : "";
+}
+
 /** The name under which a program lies on its controller. */
 export function controllerFile(id: Id, sha256: Digest): string {
   return `${id}-${sha256.slice(0, 16)}.urp`;

@@ -1,5 +1,5 @@
 /** When proposals and approvals were logged, which the plant's state does not say. */
-import { get } from "../api/client";
+import { BACKGROUND, get } from "../api/client";
 import type { Digest, LedgerEvent } from "../ledger/types";
 import { plant } from "../state/plant.svelte";
 
@@ -10,7 +10,7 @@ class Times {
   private read = $state.raw<LedgerEvent[]>([]);
 
   async begin(): Promise<void> {
-    const of = (word: string): Promise<LedgerEvent[]> => get(`/api/v1/entries?word=${word}&limit=${KEPT}`);
+    const of = (word: string): Promise<LedgerEvent[]> => get(`/api/v1/entries?word=${word}&limit=${KEPT}`, { headers: BACKGROUND });
     this.read = (await Promise.all([of("propose"), of("approve")])).flat();
   }
 

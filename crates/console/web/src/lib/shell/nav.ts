@@ -16,7 +16,7 @@ const link = (words: string, href: string, ...parts: string[]): Link => ({ words
 const groups: Record<GroupName, readonly Link[]> = {
   Operate: [link("Plant", "/", ""), link("Order", "/order", "order"), link("Runs", "/runs", "runs")],
   Evidence: [
-    link("Trace", "/trace", "trace"), link("Passports", "/reports", "passport", "check"),
+    link("Trace", "/trace", "trace"), link("Passports", "/passport", "passport", "check"),
     link("Ledger", "/ledger", "ledger"),
   ],
   Data: [

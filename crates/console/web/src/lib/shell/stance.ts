@@ -57,9 +57,12 @@ export function expectedViewpoints(order: OrderState | undefined): number | null
   return wanted === undefined || wanted <= 0 ? null : wanted;
 }
 
+/** What controllers are called by their maker. */
+const SERIES: Record<string, string> = { ESeries: "e-Series", Cb3: "CB3" };
+
 /** What a cell's connection to its robot is like. */
 export function linkWords({ link, name }: CellStatus["robot"]): string {
   if (link.state !== "connected") return `${name}: ${link.state}${link.why === undefined ? "" : `, ${link.why}`}`;
   const rate = link.frequency_hz === undefined ? "" : `, ${link.frequency_hz} Hz`;
-  return `${name}: ${link.series ?? "connected"} ${link.version?.slice(0, 3).join(".") ?? ""}${rate}`.trim();
+  return `${name}: ${SERIES[link.series ?? ""] ?? link.series ?? "connected"} ${link.version?.slice(0, 3).join(".") ?? ""}${rate}`.trim();
 }

@@ -5,6 +5,7 @@
 import { BACKGROUND, Problem, get } from "../api/client";
 import { clock } from "../api/clock.svelte";
 import { Stream } from "../api/stream";
+import { foreign } from "../foreign";
 import type {
   CellView, Decision, Digest, GrantState, HoldState, Id, LedgerEvent, MemberState, OrderState,
   Overview, Program, Proposal, RecordingState, Reported, Template, Word,
@@ -218,6 +219,11 @@ const blank: Parts = {
 const all = Object.keys(blank) as Part[];
 
 export const plant = new PlantState();
+
+/** A member's name, as somebody else wrote it, for a sentence. */
+export function nameOf(id: Id): string {
+  return foreign(plant.members[id]?.member.name ?? id);
+}
 
 /** The rows of a part, newest first. */
 export function newest<T extends { index: number }>(part: Record<string, T>): [string, T][] {

@@ -82,8 +82,10 @@ export async function submit({ id, text }: Signed): Promise<Done> {
     return { ...done, witnessed: true };
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== 504) throw error;
-    // Logged, and the witnesses take their time: it counts already.
-    const { index } = await get<{ index: number }>(`/api/v1/entries/${id}`);
+    // Logged, and the witnesses take their time: it counts already. Or it never came to the site.
+    const found = await get<{ index: number }>(`/api/v1/entries/${id}`).catch(() => null);
+    if (found === null) throw error;
+    const { index } = found;
     return { id, index, known: true, witnessed: false };
   }
 }
