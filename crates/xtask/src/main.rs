@@ -38,7 +38,8 @@ cargo xtask COMMAND
                           (--grep WORDS, --soak); draw its screens into docs/gallery
   eval identity|inspect DIR [--json] [--out DIR]
                           figures of the analyses on labelled photographs
-  bench [--quick]         measure; writes target/bench/report.json
+  bench [--quick] [--docs]
+                          measure; writes target/bench/report.json, and docs/benchmarks.md
   drill [--json]          start a plant and attack it
   chaos [--kills N] [--seed N] [--json] [--docs]
                           kill, freeze and cut off the machines of a working plant
