@@ -38,7 +38,8 @@ cargo xtask COMMAND
                           (--grep WORDS, --soak); draw its screens into docs/gallery
   eval identity|inspect DIR [--json] [--out DIR]
                           figures of the analyses on labelled photographs
-  bench [--quick]         measure; writes target/bench/report.json
+  bench [--quick] [--docs]
+                          measure; writes target/bench/report.json, and docs/benchmarks.md
   drill [--json --docs]   start a plant and attack it, twice
   chaos [--kills N] [--seed N] [--short] [--json] [--docs]
                           kill, freeze, cut off and starve the machines of a plant

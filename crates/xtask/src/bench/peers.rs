@@ -1,6 +1,7 @@
-//! What is measured beside ours: the disk alone, PostgreSQL, age or OpenSSL.
+//! What is measured beside ours: the disk alone, PostgreSQL, age or OpenSSL, restic and
+//! ipfs-car.
 
-use crate::tools::has;
+use crate::tools::{has, has_command, run, target};
 use anyhow::{Context, Result, bail};
 use std::{
     fs::{self, File, OpenOptions},
@@ -22,7 +23,7 @@ pub fn sync_ms(dir: &Path) -> Result<f64> {
         times.push(began.elapsed().as_secs_f64() * 1000.0);
     }
     fs::remove_file(path)?;
-    Ok(super::median(&times))
+    Ok(super::report::median(&times))
 }
 
 /// Writes so many megabytes that do not compress.
@@ -33,28 +34,80 @@ pub fn fill(path: &Path, megabytes: u64) -> Result<()> {
     Ok(file.sync_all()?)
 }
 
-/// Encrypts a file with what is installed: the tool, and megabytes a core-second.
-pub fn encrypt_mb_per_core_s(file: &Path, megabytes: u64) -> Result<(&'static str, f64)> {
-    let sealed = file.with_extension("sealed");
-    let (name, script) = match has("age") && has("age-keygen") {
-        true => (
-            "age (no addressing)",
-            r#"r=$(age-keygen 2>/dev/null | sed -n 's/^# public key: //p'); age -r "$r" -o "$2" "$1""#,
-        ),
-        false => (
-            "openssl enc aes-256-ctr, then dgst -sha256",
-            r#"openssl enc -aes-256-ctr -pbkdf2 -pass pass:bench -in "$1" -out "$2" && openssl dgst -sha256 "$2" >/dev/null"#,
-        ),
-    };
-    let before = children_cpu()?;
-    let status = Command::new("sh").args(["-c", script, "sh"]).arg(file).arg(&sealed).status()?;
-    let used = children_cpu()? - before;
-    if !status.success() {
-        bail!("{name}: {status}");
+/// A program that encrypts or addresses a file, as its users call it.
+pub struct Encryptor {
+    /// What it is, and what it does not do.
+    pub name: &'static str,
+    /// A shell's script of input and output, which is a folder.
+    script: &'static str,
+}
+
+const AGE: Encryptor = Encryptor {
+    name: "age (no addressing, no sync)",
+    script: r#"r=$(age-keygen 2>/dev/null | sed -n 's/^# public key: //p'); age -r "$r" -o "$2/age" "$1""#,
+};
+const OPENSSL: Encryptor = Encryptor {
+    name: "openssl enc aes-256-ctr, then dgst -sha256",
+    script: r#"openssl enc -aes-256-ctr -pbkdf2 -pass pass:bench -in "$1" -out "$2/ssl" && openssl dgst -sha256 "$2/ssl" >/dev/null"#,
+};
+const RESTIC: Encryptor = Encryptor {
+    name: "restic (encrypts, addresses by content)",
+    script: r#"export RESTIC_PASSWORD=bench; restic -q --no-cache -r "$2/restic" init >/dev/null && restic -q --no-cache --compression off -r "$2/restic" backup "$1""#,
+};
+const IPFS_CAR: Encryptor = Encryptor {
+    name: "ipfs-car (no encryption, no sync)",
+    script: r#""$3/node_modules/.bin/ipfs-car" pack "$1" --output "$2/car" >/dev/null"#,
+};
+/// The version of npm's ipfs-car.
+const IPFS_CAR_VERSION: &str = "3.1.0";
+
+impl Encryptor {
+    /// Those that are here; npm's is fetched into `target/peers`.
+    pub fn installed() -> Vec<Self> {
+        let mut found = vec![if has("age") && has("age-keygen") { AGE } else { OPENSSL }];
+        if has_command("restic") {
+            found.push(RESTIC);
+        }
+        match ipfs_car() {
+            Ok(()) => found.push(IPFS_CAR),
+            Err(why) => eprintln!("   no ipfs-car: {why:#}"),
+        }
+        found
     }
-    fs::remove_file(sealed)?;
-    // Linux counts in hundredths.
-    Ok((name, megabytes as f64 / used.max(0.01)))
+
+    /// Megabytes a core-second, user and system.
+    pub fn mb_per_core_s(&self, file: &Path, megabytes: u64) -> Result<f64> {
+        let out = file.with_extension("peer");
+        fs::create_dir_all(&out)?;
+        let before = children_cpu()?;
+        let mut command = Command::new("sh");
+        command.args(["-c", self.script, "sh"]).arg(file).arg(&out).arg(ipfs_car_dir());
+        let output = command.output()?;
+        let used = children_cpu()? - before;
+        fs::remove_dir_all(out)?;
+        if !output.status.success() {
+            bail!("{}: {}", self.name, String::from_utf8_lossy(&output.stderr));
+        }
+        // Linux counts in hundredths.
+        Ok(megabytes as f64 / used.max(0.01))
+    }
+}
+
+fn ipfs_car_dir() -> PathBuf {
+    let dir = target().join("peers/ipfs-car");
+    std::path::absolute(&dir).unwrap_or(dir)
+}
+
+fn ipfs_car() -> Result<()> {
+    let dir = ipfs_car_dir();
+    if dir.join("node_modules/.bin/ipfs-car").exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(&dir)?;
+    let wanted = format!("ipfs-car@{IPFS_CAR_VERSION}");
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]);
+    run(npm.arg(&dir).arg(wanted))
 }
 
 /// CPU seconds of all children that have ended.
