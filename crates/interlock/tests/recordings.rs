@@ -10,11 +10,11 @@ use common::{
     house::{House, Parcel},
     id,
 };
-use node::{Client, Node, now};
+use node::{Client, Granted, Node, now, rotation::Turn};
 use plant::{
     Body,
     body::{
-        Approve, Change, Grant, Order, Outcome, Program, ProgramRef, Recording, RevokeGrant,
+        Approve, Change, Grant, Member, Order, Outcome, Program, ProgramRef, Recording, RevokeGrant,
         RunEnded, RunStarted, SetPolicy,
     },
 };
@@ -188,6 +188,79 @@ async fn a_reader_whom_the_policy_suspends_knows_nothing_of_a_recording() {
     let revoke = Body::RevokeGrant(RevokeGrant { grant, reason: "enough".into() });
     house.plant.state_by_file("officer-1", &revoke).await;
     assert_eq!(house.status(&analyst, &paths[0]).await, StatusCode::FORBIDDEN);
+}
+
+/// A folder's member gets its next key as `member rotate` and the running machine do it.
+async fn rotate(house: &House, member: &str) -> Node {
+    let (node, client) = house.plant.machine(member);
+    let next = node.prepare_next().unwrap();
+    let members: BTreeMap<base::Id, Value> =
+        house.plant.machine("auditor").1.get("/state/members").await.unwrap();
+    let known: Member = serde_json::from_value(members[&id(member)]["member"].clone()).unwrap();
+    let keys = [known.keys.clone(), vec![next.sign]].concat();
+    let seal = known.seal.clone().and(next.seal);
+    house.change("officer-1", Change::Member(Member { keys, seal, ..known })).await;
+    node.switch().unwrap();
+    let Turn::GiveUp(old) = node.turn(|_| true).unwrap() else { panic!("`{member}` keeps its key") };
+    let entry = node.give_up(&old, now(), node::fresh_nonce().unwrap()).unwrap();
+    client.submit_witnessed(&entry).await.unwrap();
+    node.forget_old().unwrap();
+    node
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_stays_readable_when_its_cell_and_its_reader_have_other_keys() {
+    let house = House::open().await;
+    let order = house.order("cell-1").await;
+    let one = house.plant.machine("cell-1").0;
+    let parcel = Parcel::of(&one, order, "state", b"one");
+    house.put_key("cell-1", &parcel, &parcel.signed(&one)).await;
+    house.put_checkpoints("cell-1", &parcel, parcel.body()).await;
+    let ended = RunEnded {
+        lost: 0,
+        order,
+        outcome: Outcome::Finished,
+        reason: String::new(),
+        samples: 1,
+        viewpoints: 1,
+    };
+    for body in [
+        Body::RunStarted(RunStarted { checkpoint: 1, order }),
+        parcel.entry(&one),
+        Body::RunEnded(ended),
+    ] {
+        house.plant.state_by_file("cell-1", &body).await;
+    }
+    let root = parcel.manifest.root_cid.clone();
+    let grant = async || {
+        let grant = Body::Grant(Grant {
+            budget: 1000,
+            not_after: now().plus(60_000),
+            not_before: now(),
+            order,
+            processor: id("analyst"),
+            purpose: "a look".into(),
+            recordings: BTreeSet::from([root.clone()]),
+            terms: Vec::new(),
+        });
+        let (node, client) = house.plant.machine("officer-1");
+        let entry = node.sign(&grant, now(), node::fresh_nonce().unwrap()).unwrap();
+        client.submit_witnessed(&entry).await.unwrap().id
+    };
+    let before = grant().await;
+    let cell = rotate(&house, "cell-1").await;
+    let analyst = rotate(&house, "analyst").await;
+    let client = Client::of(&analyst).unwrap();
+    // Under the grant from before and under one from now: the keys of then count.
+    for id in [before, grant().await] {
+        let granted = Granted::obtain(&analyst, &client, id).await.unwrap();
+        assert_eq!(granted.manifests.keys().collect::<Vec<_>>(), [&root]);
+        // The site seals to the reader's new key.
+        assert_eq!(granted.key(&root).await.unwrap().commitment(), parcel.key.commitment());
+    }
+    // What the new key signs now was not signed by the cell of then.
+    let forged = house.put_key("cell-1", &parcel, &parcel.signed(&cell)).await.0;
+    assert_eq!(forged, StatusCode::CONFLICT, "another manifest is kept for this root");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

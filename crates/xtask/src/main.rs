@@ -16,6 +16,7 @@ mod eval;
 mod foreign;
 mod peers;
 mod plant;
+mod rotate;
 mod story;
 mod test;
 mod tools;

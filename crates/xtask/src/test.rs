@@ -3,6 +3,7 @@
 use crate::{
     console, deps, drill, foreign, peers,
     plant::{Plant, build, wait},
+    rotate,
     story::{approve_program, verify_apart, whole_job},
     tools::{cargo, flag, has, run as start, step, target},
 };
@@ -96,7 +97,13 @@ fn end_to_end(bin: &Path) -> Result<()> {
     let mut quiet = |words: &str| eprintln!("   {words}");
     let first = whole_job(&plant, "flange-1", &passports, &mut quiet)?;
     foreign::check(&plant, &first, &passports)?;
+    let old = passports.join("under-old-keys.vc.jwt");
+    std::fs::copy(passports.join("flange-1.vc.jwt"), &old)?;
+    rotate::begin(&plant)?;
+    // The second scan is held against the first, which the cell's old key signed.
     let again = whole_job(&plant, "flange-1", &passports, &mut quiet)?;
+    rotate::finished(&plant)?;
+    verify_apart(&plant, &old)?;
     if !again["verdicts"].to_string().contains("identity confirmed") {
         bail!("the second scan of the same part says {}", again["verdicts"]);
     }

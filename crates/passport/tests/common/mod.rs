@@ -65,6 +65,7 @@ fn member(name: &str, title: &str, roles: &[Role]) -> Member {
 }
 
 /// A plant as it grows.
+#[derive(Clone)]
 pub struct World {
     pub leaves: Vec<Leaf>,
     pub plant: Plant,

@@ -1158,6 +1158,67 @@ fn ledgers(person: &Person) -> Vec<Value> {
             "it counts no longer",
         ),
         ask(
+            "a key replaced beside the old one, which gives itself up",
+            &with(&|p| {
+                let keys = vec![PublicKey::of(&*key("cell-1")), PublicKey::of(&*key("cell-1.2"))];
+                let cell = p.world.plant.members[&id("cell-1")].member.clone();
+                p.world.change("olga", Change::Member(Member { keys, ..cell }));
+                let old = PublicKey::of(&*key("cell-1")).fingerprint();
+                let (member, reason) = (id("cell-1"), "replaced".into());
+                p.world.log("cell-1", Body::RevokeKey(RevokeKey { key: old, member, reason }));
+            }),
+            true,
+            "whoever holds a key may give it up",
+        ),
+        ask(
+            "a revoked passkey in another spelling",
+            &with(&|p| {
+                joined(p);
+                let revoke = RevokeKey {
+                    key: p.person.key().fingerprint(),
+                    member: id("paula"),
+                    reason: "lost".into(),
+                };
+                p.world.log("olga", Body::RevokeKey(revoke));
+                let passkey = Passkey { credential: Bytes(vec![9]), ..p.person.passkey() };
+                p.world.force(
+                    "olga",
+                    Body::Propose(Change::Member(paula(vec![PublicKey::Passkey(passkey)]))),
+                );
+            }),
+            false,
+            "the same key was revoked",
+        ),
+        ask(
+            "a used invitation as a key file",
+            &with(&|p| {
+                joined(p);
+                let key = PublicKey::of(&invitation_signer());
+                p.world.force("olga", Body::Propose(Change::Member(paula(vec![key]))));
+            }),
+            false,
+            "the same key was used",
+        ),
+        ask(
+            "an officer without a key counted for two",
+            &with(&|p| {
+                let roles = |member: &str, roles: &[Role]| {
+                    let roles = roles.iter().copied().collect();
+                    Change::Roles(SetRoles { member: id(member), roles })
+                };
+                p.world.change("olga", roles("ada", &[Role::SecurityOfficer]));
+                let revoke = RevokeKey {
+                    key: PublicKey::of(&*key("ada")).fingerprint(),
+                    member: id("ada"),
+                    reason: "lost".into(),
+                };
+                p.world.log("olga", Body::RevokeKey(revoke));
+                p.world.force("olga", Body::Propose(roles("omar", &[])));
+            }),
+            false,
+            "two officers who can sign must remain",
+        ),
+        ask(
             "a statement of an hour ago",
             &with(&|p| {
                 joined(p);
@@ -1230,6 +1291,24 @@ fn passports(person: &Person) -> Vec<Value> {
     let report = plant.world.log("vision", Body::Report(Box::new(report)));
     let world = plant.world;
     let issued = passport::issue(world.draft(&report), &*key("site")).unwrap();
+    let later = {
+        let mut world = world.clone();
+        let keys = vec![PublicKey::of(&*key("site")), PublicKey::of(&*key("site.2"))];
+        let site = world.plant.members[&id("site")].member.clone();
+        world.change("olga", Change::Member(Member { keys, ..site }));
+        let later = passport::issue(world.draft(&report), &*key("site.2")).unwrap();
+        later.jwt().to_owned()
+    };
+    let unnamed = {
+        let (header, rest) = later.split_once('.').unwrap();
+        let Bytes(header) = serde_json::from_value(json!(header)).unwrap();
+        let header = String::from_utf8(header).unwrap();
+        let at = header.find("#site-").unwrap() + 6;
+        let other = format!("{}{}{}", &header[..at], "0".repeat(16), &header[at + 16..]);
+        let payload = rest.split_once('.').unwrap().0;
+        let signed = format!("{}.{payload}", Bytes(other.into_bytes()));
+        format!("{signed}.{}", Bytes(key("site.2").sign(signed.as_bytes()).to_vec()))
+    };
     let anchors = canonical_of(&world.anchors());
     let other = passport::Anchors { genesis: sha256(b"another plant"), ..world.anchors() };
     let ask = |name: &str, file: String, anchors: Option<&[u8]>, valid: bool, why: &str| {
@@ -1264,6 +1343,8 @@ fn passports(person: &Person) -> Vec<Value> {
             true,
             "consistent with the plant that it names",
         ),
+        ask("by the key that took the first one's place", later, Some(&anchors), true, "it is named"),
+        ask("named after a key that nobody has", unnamed, Some(&anchors), false, "no such key counts"),
         ask("its JSON", readable.clone(), Some(&anchors), true, "the same, readable"),
         ask("its page", html.clone(), Some(&anchors), true, "the same, for people"),
         ask(

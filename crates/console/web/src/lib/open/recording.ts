@@ -57,7 +57,10 @@ export interface Options {
   root: string;
   fetch: Fetch;
   sealKey: SealKey;
-  /** The Ed25519 keys that the ledger has for the recording's cell: 32 bytes each. */
+  /**
+   * The Ed25519 keys of the recording's cell that counted when its entry was logged, whatever
+   * they are now: 32 bytes each.
+   */
   cellKeys: readonly Uint8Array[];
   /** The manifest's digest that the recording's entry names; checked when given. */
   manifest?: string;

@@ -3,6 +3,7 @@ import { Broken, short } from "../broken";
 import { fromBase64, fromUtf8, toHex } from "../bytes";
 import { sha256, sha256Hex } from "../crypto";
 import { canonical, isObject, parse, type Json } from "../jcs";
+import { fingerprint, rawEd25519, type PublicKey } from "../keys";
 import type { Anchors } from "../policy";
 import type { Digest } from "../shape";
 import { liveKeys, readChain, type Chain, type Check } from "./chain";
