@@ -38,7 +38,8 @@ async fn who_waits_for_a_checkpoint_hears_of_the_next_and_no_stranger_waits() {
             have = next;
         }
     };
-    let stated = plant.state_by_file("operator", &hold("a visitor"));
+    let visitor = hold("a visitor");
+    let stated = plant.state_by_file("operator", &visitor);
     let (_, stated) = tokio::join!(grown, stated);
     assert!(have.size() > stated.index);
     // The size counts as well as the time: who has something else is told at once.

@@ -20,7 +20,7 @@ const TIME: Duration = Duration::from_secs(1);
 
 fn syncs(folder: &Path) -> Result<(f64, f64), Box<dyn Error>> {
     let mut file = tempfile::tempfile_in(folder)?;
-    let mut once = |file: &mut File| -> Result<f64, std::io::Error> {
+    let once = |file: &mut File| -> Result<f64, std::io::Error> {
         let started = Instant::now();
         file.seek(SeekFrom::Start(0))?;
         file.write_all(&[0x5a; 4096])?;
