@@ -74,3 +74,31 @@ fn the_corpus_is_small_and_has_no_stranger() {
     }
     assert!(bytes < 1 << 20, "the corpus has {bytes} bytes");
 }
+
+/// Nesting as deep as the length allows must be an answer, not the end of the stack.
+#[test]
+fn deep_nesting_is_refused_or_read() {
+    let cedar = TARGETS.iter().find(|t| t.name == "policy").unwrap();
+    let canonical = TARGETS.iter().find(|t| t.name == "canonical").unwrap();
+    let deep = |open: &str, middle: &str, close: &str, bytes: usize| {
+        let depth = bytes / (open.len() + close.len());
+        format!("{}{middle}{}", open.repeat(depth), close.repeat(depth))
+    };
+    for (open, middle, close) in [
+        ("(", "true", ")"),
+        ("!", "true", ""),
+        ("[", "", "]"),
+        ("{a:", "1", "}"),
+        ("-", "1", ""),
+        ("if true then ", "true", " else true"),
+        ("true && (", "true", ")"),
+        ("", "true", " || true"),
+    ] {
+        let deep = deep(open, middle, close, policy::MAX_POLICY_BYTES - 100);
+        let text = format!("permit(principal, action, resource) when {{ {deep} }};");
+        (cedar.run)(text.as_bytes());
+    }
+    for (open, middle, close) in [("[", "", "]"), ("{\"a\":", "1", "}")] {
+        (canonical.run)(deep(open, middle, close, 60_000).as_bytes());
+    }
+}

@@ -6,6 +6,11 @@
 //! its cosignatures grow old, so that readers can tell a quiet log from a hidden
 //! one. Without a quorum nothing is published: readers see the old checkpoint age,
 //! and their gates close.
+//!
+//! The file is replaced, not synced: it says nothing that the committed log and the
+//! witnesses cannot say again. After a power loss an old or torn one may be found;
+//! it verifies or is taken for none, readers that have seen more refuse the old one,
+//! and the first round replaces it.
 
 use async_trait::async_trait;
 use proof::log::{

@@ -14,6 +14,7 @@ mod deps;
 mod drill;
 mod eval;
 mod foreign;
+mod fuzz;
 mod peers;
 mod plant;
 mod story;
@@ -42,6 +43,9 @@ cargo xtask COMMAND
   drill [--json]          start a plant and attack it
   chaos [--kills N] [--seed N] [--json] [--docs]
                           kill, freeze and cut off the machines of a working plant
+  fuzz [TARGET] [--seconds N] [--keep] [--json]
+                          search each parser of foreign bytes for what breaks it
+                          (--keep: take what reaches new code into crates/fuzz/corpus)
   deps [--bless]          compare each core crate's dependencies with its list
 ";
 
@@ -70,6 +74,7 @@ fn run(arguments: &[String]) -> Result<()> {
         "bench" => bench::run(rest),
         "drill" => drill::run(rest),
         "chaos" => chaos::run(rest),
+        "fuzz" => fuzz::run(rest),
         "deps" => deps::run(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
