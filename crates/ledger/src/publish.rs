@@ -7,6 +7,11 @@
 //! one. Without a quorum nothing is published: readers see the old checkpoint age,
 //! and their gates close.
 //!
+//! The file is replaced, not synced: it says nothing that the committed log and the
+//! witnesses cannot say again. After a power loss an old or torn one may be found;
+//! it verifies or is taken for none, readers that have seen more refuse the old one,
+//! and the first round replaces it.
+//!
 //! The first round after a start is more than a publication: it finds out whether
 //! this folder still is the log. A restored backup is a log with a valid signature
 //! and too few entries; whoever appended to it would fork it. So [`Standing`] is

@@ -99,6 +99,9 @@ impl KeyVault {
                 replace(&*disk, &dir, MASTER, &*master).map_err(fail())?;
             }
         }
+        // An attempt that failed may have left a name that is not durable yet, and the
+        // keys kept from here on are worth nothing without the master key.
+        disk.sync_dir(&dir).map_err(fail())?;
         let mode = std::fs::metadata(dir.join(MASTER)).map_err(fail())?.permissions();
         if mode.mode() & 0o077 != 0 {
             return Err(KeyError::Refused(

@@ -3,20 +3,17 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read, Write},
+    io::{Read, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering::SeqCst},
-    },
+    sync::Arc,
 };
 use vault::{
     Cid,
     address::raw_cid,
     record::{Recorded, Recorder},
     seal::{SEGMENT, StreamHeader, StreamKey},
-    store::{Disk, Finding, OsDisk, Store, StoreError},
+    store::{Finding, OsDisk, Store, StoreError},
 };
 
 const PACK: u64 = 3 << 20;
@@ -194,105 +191,6 @@ fn an_incomplete_tree_is_not_pinned_and_a_removed_one_is_reclaimed() {
     assert!(store.root(&made.root.cid).unwrap().gone);
     assert_eq!(store.roots(), [kept.root]);
     assert_eq!(store.check().unwrap().findings, []);
-}
-
-/// Fails one call, by count; a failing write leaves half of its bytes.
-struct FaultyDisk {
-    left: AtomicI64,
-}
-
-impl FaultyDisk {
-    fn step(&self) -> io::Result<()> {
-        match self.left.fetch_sub(1, SeqCst) {
-            0 => Err(io::Error::other("injected")),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Disk for FaultyDisk {
-    fn make_dir(&self, dir: &Path) -> io::Result<()> {
-        self.step().and_then(|()| OsDisk.make_dir(dir))
-    }
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        self.step().and_then(|()| OsDisk.list(dir))
-    }
-    fn open(&self, path: &Path) -> io::Result<File> {
-        self.step().and_then(|()| OsDisk.open(path))
-    }
-    fn len(&self, file: &File) -> io::Result<u64> {
-        self.step().and_then(|()| OsDisk.len(file))
-    }
-    fn read_at(&self, file: &File, at: u64, out: &mut [u8]) -> io::Result<()> {
-        self.step().and_then(|()| OsDisk.read_at(file, at, out))
-    }
-    fn write_at(&self, file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
-        if let Err(error) = self.step() {
-            OsDisk.write_at(file, at, &bytes[..bytes.len() / 2])?;
-            return Err(error);
-        }
-        OsDisk.write_at(file, at, bytes)
-    }
-    fn truncate(&self, file: &File, len: u64) -> io::Result<()> {
-        self.step().and_then(|()| OsDisk.truncate(file, len))
-    }
-    fn sync(&self, file: &File) -> io::Result<()> {
-        self.step().and_then(|()| OsDisk.sync(file))
-    }
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.step().and_then(|()| OsDisk.sync_dir(dir))
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.step().and_then(|()| OsDisk.rename(from, to))
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.step().and_then(|()| OsDisk.remove(path))
-    }
-}
-
-/// Puts blocks over two packs, committing each; then pins the last. Returns what
-/// was acknowledged, and whether the pin was.
-fn workload(disk: Arc<dyn Disk>, dir: &Path) -> (Vec<Cid>, bool) {
-    let mut acknowledged = Vec::new();
-    let Ok(store) = Store::open_on(disk, dir, 3000) else {
-        return (acknowledged, false);
-    };
-    for n in 0..6 {
-        let bytes = block(n, 900);
-        let cid = raw_cid(&bytes);
-        let put = store.put(&cid, &bytes).or_else(|_| store.put(&cid, &bytes));
-        if put.is_ok() && store.commit().is_ok() {
-            acknowledged.push(cid);
-        }
-    }
-    let pinned = acknowledged.last().is_some_and(|cid| store.pin(cid, b"meta").is_ok());
-    (acknowledged, pinned)
-}
-
-#[test]
-fn every_disk_call_may_fail_and_nothing_acknowledged_is_lost() {
-    let mut call = 0;
-    loop {
-        let dir = tempfile::tempdir().unwrap();
-        let disk = Arc::new(FaultyDisk { left: AtomicI64::new(call) });
-        let (acknowledged, pinned) = workload(disk.clone(), dir.path());
-        let store = Store::open_on(Arc::new(OsDisk), dir.path(), 3000).unwrap();
-        for cid in &acknowledged {
-            assert!(store.get(cid).unwrap().is_some(), "call {call}: `{cid}` was lost");
-        }
-        if pinned {
-            assert_eq!(store.roots()[0].cid, *acknowledged.last().unwrap(), "call {call}");
-        }
-        let report = store.check().unwrap();
-        let lost = |f: &Finding| !matches!(f, Finding::Pack { .. });
-        assert!(!report.findings.iter().any(lost), "call {call}: {:?}", report.findings);
-        if disk.left.load(SeqCst) >= 0 {
-            assert_eq!((acknowledged.len(), pinned), (6, true));
-            assert!(call > 30, "the workload makes more calls than {call}");
-            return;
-        }
-        call += 1;
-    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod deps;
 mod drill;
 mod eval;
 mod foreign;
+mod fuzz;
 mod peers;
 mod plant;
 mod rotate;
@@ -44,6 +45,9 @@ cargo xtask COMMAND
   drill [--json --docs]   start a plant and attack it, twice
   chaos [--kills N] [--seed N] [--short] [--json] [--docs]
                           kill, freeze, cut off and starve the machines of a plant
+  fuzz [TARGET] [--seconds N] [--keep] [--json]
+                          search each parser of foreign bytes for what breaks it
+                          (--keep: take what reaches new code into crates/fuzz/corpus)
   deps [--bless]          compare each core crate's dependencies with its list
 ";
 
@@ -72,6 +76,7 @@ fn run(arguments: &[String]) -> Result<()> {
         "bench" => bench::run(rest),
         "drill" => drill::run(rest),
         "chaos" => chaos::run(rest),
+        "fuzz" => fuzz::run(rest),
         "deps" => deps::run(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

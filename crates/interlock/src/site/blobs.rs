@@ -23,6 +23,9 @@ impl Blobs {
         let digest = sha256(bytes);
         let path = self.path(&digest);
         if matches!(self.get(&digest), Ok(Some(_))) {
+            // Its bytes were synced before it got its name; an attempt that failed may
+            // have left the name in memory only.
+            File::open(&self.0)?.sync_all()?;
             return Ok(digest);
         }
         let temporary = self.0.join(format!(".{digest}.{:?}", std::thread::current().id()));

@@ -11,7 +11,8 @@ use std::{
 /// File operations. Each either did all of it or returns an error; after an error
 /// nothing is assumed of the bytes that it was about.
 pub trait Disk: Send + Sync + 'static {
-    /// Makes a folder and its parents, readable by the owner only.
+    /// Makes a folder and its parents, readable by the owner only, and their names
+    /// durable.
     fn make_dir(&self, dir: &Path) -> io::Result<()>;
     /// The names in a folder.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
@@ -42,7 +43,12 @@ pub struct OsDisk;
 impl Disk for OsDisk {
     fn make_dir(&self, dir: &Path) -> io::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+        let made = dir.ancestors().take_while(|d| !d.exists()).count();
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        // What an earlier, failed attempt made may not be durable: the folder and the
+        // one that it is in are synced in any case.
+        let parents = dir.ancestors().skip(1).take(made.max(2));
+        parents.filter(|d| !d.as_os_str().is_empty()).try_for_each(|d| self.sync_dir(d))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
