@@ -58,7 +58,7 @@ async fn a_site_that_proves_nothing_moves_nothing_and_is_believed_once_it_does()
     plant.site.inside().lie = Some(Lie::Alone);
     let order = plant.order("part-1", 1);
     let unproven: [(Option<Lie>, Option<Keys>, &str); 5] = [
-        (Some(Lie::Alone), None, "0 of 1"),
+        (Some(Lie::Alone), None, "0 of the trusted"),
         (None, Some(foreign), "signature"),
         (Some(Lie::Garbage), None, "bundle 0"),
         (Some(Lie::Endless), None, "bytes"),

@@ -3,7 +3,7 @@
 
 use super::{
     clock::{self, Clock},
-    disk::{self, Disk},
+    disk::Disk,
     faults::{Dice, Fault},
 };
 use crate::plant::{Plant, wait};
@@ -240,6 +240,7 @@ impl Machines {
             machine.clock.iter().for_each(|clock| clock.wind(&mut command));
             let child = command
                 .args(&machine.arguments)
+                .env("NO_COLOR", "1")
                 .stdin(Stdio::null())
                 .stdout(open()?)
                 .stderr(open()?)
