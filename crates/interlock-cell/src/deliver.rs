@@ -144,6 +144,7 @@ async fn lane(cell: &Arc<Cell>, lane: Lane, before: &AtomicBool) {
 
 /// The item to deliver next and its number, stated anew if need be.
 fn first(cell: &Cell, lane: Lane) -> Option<(u64, Item)> {
+    cell.catch_up();
     let mut books = cell.books();
     if let Err(error) = books.queue(now()) {
         tracing::debug!(%error, "the disk has no room for what is to be delivered");

@@ -14,6 +14,7 @@ mod disk;
 mod faults;
 mod machines;
 mod page;
+mod relay;
 mod starve;
 mod verdict;
 
