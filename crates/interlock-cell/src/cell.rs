@@ -110,7 +110,7 @@ pub struct Cell {
     distrust: Mutex<Option<String>>,
     running: Mutex<Option<Running>>,
     obstacle: Mutex<Option<String>>,
-    unwritten_hold: Mutex<Option<String>>,
+    unwritten_hold: Mutex<Option<(Act, Item)>>,
     trouble: Mutex<Option<String>>,
     picture: Mutex<Option<Picture>>,
     _lock: File,
@@ -188,8 +188,15 @@ impl Cell {
     }
 
     /// A hold that the disk had no room for.
-    fn unwritten_hold(&self) -> MutexGuard<'_, Option<String>> {
+    fn unwritten_hold(&self) -> MutexGuard<'_, Option<(Act, Item)>> {
         locked(&self.unwritten_hold)
+    }
+
+    fn unwritten_reason(&self) -> Option<String> {
+        match &*self.unwritten_hold() {
+            Some((Act::Held { reason, .. }, _)) => Some(reason.clone()),
+            _ => None,
+        }
     }
 
     /// The newest picture of a run.
@@ -239,7 +246,7 @@ impl Cell {
             closing: *self.closing.borrow(),
             run: self.running().clone(),
             trouble: self.trouble().clone(),
-            hold: view.own_hold(&books.known().holds).or_else(|| self.unwritten_hold().clone()),
+            hold: view.own_hold(&books.known().holds).or_else(|| self.unwritten_reason()),
             obstacle: self.obstacle().clone().or_else(|| self.room(RUN_BYTES).err()),
             robot: decide::ready(&self.driver.health()).err().map(|why| why.to_string()),
         }
@@ -290,6 +297,16 @@ impl Cell {
         self.record(Act::Refused { order }, vec![entry])
     }
 
+    /// Writes down a hold that the disk had no room for, once it has.
+    pub fn catch_up(&self) {
+        let unwritten = self.unwritten_hold().clone();
+        if let Some((act, entry)) = unwritten
+            && self.record(act, vec![entry]).is_ok()
+        {
+            *self.unwritten_hold() = None;
+        }
+    }
+
     /// Stops the robot, whoever moves it, and ends the run in progress.
     ///
     /// # Errors
@@ -319,9 +336,10 @@ impl Cell {
         let hold = Hold { cell: Some(self.id.clone()), reason: reason.clone() };
         let entry = self.sign(&Body::Hold(hold))?;
         let act = Act::Held { entry: entry.id()?, reason: reason.clone() };
-        let written = self.record(act, vec![Item::Entry(Box::new(entry))]);
+        let entry = Item::Entry(Box::new(entry));
+        let written = self.record(act.clone(), vec![entry.clone()]);
         if written.is_err() {
-            *self.unwritten_hold() = Some(format!("{reason} (not on record: the disk failed)"));
+            *self.unwritten_hold() = Some((act, entry));
         }
         let stopped = self.stop(Outcome::Stopped, &reason).await;
         written.and(stopped)

@@ -1,4 +1,5 @@
-//! Delivering the outbox, in order, for as long as it takes.
+//! Delivering the outbox, in order, for as long as it takes. Entries travel by
+//! themselves: a hold must not wait until gigabytes are across.
 //!
 //! A recording travels in four steps, each of which may be repeated: its key,
 //! sealed to the vault's key of the genesis; its ciphertext as a CAR; its signed
@@ -19,7 +20,10 @@ use reqwest::{Body, Method, header::CONTENT_TYPE};
 use std::{
     collections::HashSet,
     io::{self, BufWriter, Write},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::sync::mpsc;
@@ -73,18 +77,39 @@ fn later(error: impl std::fmt::Display) -> Trouble {
 /// # Errors
 /// None: a disk that fails is tried again, as a site is.
 pub async fn deliver(cell: Arc<Cell>) -> anyhow::Result<()> {
+    let entries_over = AtomicBool::new(false);
+    let entries = async {
+        lane(&cell, Lane::Entries, &AtomicBool::new(true)).await;
+        entries_over.store(true, Relaxed);
+    };
+    tokio::join!(entries, lane(&cell, Lane::Recordings, &entries_over));
+    Ok(())
+}
+
+/// What travels by itself.
+#[derive(Clone, Copy)]
+enum Lane {
+    Entries,
+    Recordings,
+}
+
+/// Delivers one kind of items. When the cell closes it ends with the last of them,
+/// once nothing more can come from `before`.
+async fn lane(cell: &Arc<Cell>, lane: Lane, before: &AtomicBool) {
     let (mut changed, closing) = (cell.changed.subscribe(), cell.closing.subscribe());
     let mut wait = BACKOFF.0;
     loop {
-        let Some((number, item)) = tokio::task::block_in_place(|| first(&cell)) else {
-            if *closing.borrow() && cell.running().is_none() {
-                return Ok(());
+        // Asked before the outbox is looked at, so that nothing is missed in between.
+        let last = *closing.borrow() && cell.running().is_none() && before.load(Relaxed);
+        let Some((number, item)) = tokio::task::block_in_place(|| first(cell, lane)) else {
+            if last {
+                return;
             }
             // The sender lives as long as the cell.
             let _ = tokio::time::timeout(LOOK, changed.changed()).await;
             continue;
         };
-        match send(&cell, &item).await {
+        match send(cell, &item).await {
             Ok(()) => {
                 tracing::info!(what = item.word(), "delivered");
                 settled(tokio::task::block_in_place(|| cell.books().outbox.delivered(number)))
@@ -105,7 +130,7 @@ pub async fn deliver(cell: Arc<Cell>) -> anyhow::Result<()> {
             Err(Trouble::Later(reason)) => {
                 if *closing.borrow() && cell.running().is_none() {
                     tracing::warn!(reason, "what was not delivered waits for the next start");
-                    return Ok(());
+                    return;
                 }
                 if wait == BACKOFF.0 {
                     tracing::warn!(what = item.word(), reason, "not delivered yet");
@@ -118,12 +143,17 @@ pub async fn deliver(cell: Arc<Cell>) -> anyhow::Result<()> {
 }
 
 /// The item to deliver next and its number, stated anew if need be.
-fn first(cell: &Cell) -> Option<(u64, Item)> {
+fn first(cell: &Cell, lane: Lane) -> Option<(u64, Item)> {
+    cell.catch_up();
     let mut books = cell.books();
     if let Err(error) = books.queue(now()) {
         tracing::debug!(%error, "the disk has no room for what is to be delivered");
     }
-    let (number, item) = books.outbox.first().map(|(number, item)| (number, item.clone()))?;
+    let (number, item) = match lane {
+        Lane::Entries => books.outbox.first_entry(),
+        Lane::Recordings => books.outbox.first_recording(),
+    }?;
+    let item = item.clone();
     let Some(entry) = restated(cell, item.entry()) else { return Some((number, item)) };
     let item = match item {
         Item::Entry(_) => Item::Entry(Box::new(entry)),

@@ -2,7 +2,8 @@
 //!
 //! One file for each item, `NNNNNNNN.json`, written durably before the item
 //! counts as queued and removed once the site has it. Items are delivered in the
-//! order of their numbers. What the site refuses for good moves to `refused/`
+//! order of their numbers, but that entries do not wait for the recordings before
+//! them. What the site refuses for good moves to `refused/`
 //! with its reason beside it, so that nothing is lost and nothing behind it waits.
 
 use crate::files;
@@ -115,6 +116,18 @@ impl Outbox {
     /// The first item and its number.
     pub fn first(&self) -> Option<(u64, &Item)> {
         self.waiting.first_key_value().map(|(number, item)| (*number, item))
+    }
+
+    /// The first item and its number, if it is a recording: whatever was stated before
+    /// it is delivered.
+    pub fn first_recording(&self) -> Option<(u64, &Item)> {
+        self.first().filter(|(_, item)| matches!(item, Item::Recording(_)))
+    }
+
+    /// The first entry and its number.
+    pub fn first_entry(&self) -> Option<(u64, &Item)> {
+        let found = self.waiting.iter().find(|(_, item)| matches!(item, Item::Entry(_)));
+        found.map(|(number, item)| (*number, item))
     }
 
     /// The items that wait, in order.

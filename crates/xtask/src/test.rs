@@ -1,7 +1,7 @@
 //! `test`: everything that must hold, in one command. `.ci/run` calls it.
 
 use crate::{
-    console, deps, drill, foreign, peers,
+    chaos, console, deps, drill, foreign, peers,
     plant::{Plant, build, wait},
     rotate,
     story::{approve_program, verify_apart, whole_job},
@@ -48,6 +48,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
     console::check(&bin)?;
     step("a plant end to end");
     end_to_end(&bin)?;
+    step("a plant killed and starved, in short");
+    chaos::short()?;
     console::browser(&bin, &[])?;
     println!("everything holds");
     Ok(())

@@ -260,12 +260,20 @@ impl Plant {
 
     /// The status of a cell that may still be starting.
     pub async fn says(&self) -> serde_json::Value {
+        let node = self.node("anna");
+        let client =
+            transport::client::connect(&node.trust, Some(&node.identity), Some(&id("cell-1")));
+        let (client, url) = (client.unwrap(), format!("https://{}/status", self.listen));
         let start = Instant::now();
-        while tokio::net::TcpStream::connect(self.listen).await.is_err() {
+        loop {
+            if let Ok(answer) = client.get(&url).send().await
+                && let Ok(status) = answer.json().await
+            {
+                return status;
+            }
             assert!(start.elapsed() < PATIENCE, "the cell did not come up");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        self.status().await
     }
 
     /// Waits until the cell says what is looked for, and returns its status.

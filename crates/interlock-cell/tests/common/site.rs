@@ -47,6 +47,8 @@ pub enum Lie {
     Drip,
     /// What arrives is taken, and no answer gets through.
     Unheard,
+    /// Recordings are taken when this is over.
+    Slow,
 }
 
 /// The keys of a log and of its witness.
@@ -290,6 +292,9 @@ async fn recording(
     body: Bytes,
 ) -> Answer<StatusCode> {
     site.there()?;
+    while site.inside().lie == Some(Lie::Slow) {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
     let report = ingest_car(&site.store, &parse_cid(&root).unwrap(), b"", 1 << 30, &body[..]);
     assert!(report.unwrap().root.is_some(), "the whole recording comes at once");
     Ok(StatusCode::NO_CONTENT)

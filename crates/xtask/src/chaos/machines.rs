@@ -1,24 +1,19 @@
-//! The machines of a plant as processes that can be harmed one by one, and the relay
-//! between cell and site.
+//! The machines of a plant as processes that can be harmed one by one.
 
 use super::{
     clock::{self, Clock},
-    disk::{self, Disk},
+    disk::Disk,
     faults::{Dice, Fault},
+    relay::Relay,
 };
 use crate::plant::{Plant, wait};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::{
     fs::File,
-    io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
     time::Duration,
 };
 
@@ -240,6 +235,7 @@ impl Machines {
             machine.clock.iter().for_each(|clock| clock.wind(&mut command));
             let child = command
                 .args(&machine.arguments)
+                .env("NO_COLOR", "1")
                 .stdin(Stdio::null())
                 .stdout(open()?)
                 .stderr(open()?)
@@ -270,55 +266,4 @@ impl Drop for Machines {
             }
         }
     }
-}
-
-/// Bytes between cell and site, until a direction is cut.
-struct Relay {
-    address: SocketAddr,
-    outwards: Arc<AtomicBool>,
-    inwards: Arc<AtomicBool>,
-}
-
-impl Relay {
-    fn start(to: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let relay = Self {
-            address: listener.local_addr()?,
-            outwards: Arc::default(),
-            inwards: Arc::default(),
-        };
-        let (outwards, inwards) = (relay.outwards.clone(), relay.inwards.clone());
-        std::thread::spawn(move || {
-            for from in listener.incoming().flatten() {
-                let Ok(onward) = TcpStream::connect(to) else { continue };
-                let (Ok(from2), Ok(onward2)) = (from.try_clone(), onward.try_clone()) else {
-                    continue;
-                };
-                let (outwards, inwards) = (outwards.clone(), inwards.clone());
-                std::thread::spawn(move || pass(from, onward, &outwards));
-                std::thread::spawn(move || pass(onward2, from2, &inwards));
-            }
-        });
-        Ok(relay)
-    }
-
-    fn cut(&self, outwards: bool, cut: bool) {
-        if outwards { &self.outwards } else { &self.inwards }.store(cut, Relaxed);
-    }
-}
-
-/// Copies until an end closes. While the direction is cut it waits with what it has,
-/// as a network that loses packets does.
-fn pass(mut from: TcpStream, mut to: TcpStream, cut: &AtomicBool) {
-    let mut buffer = [0; 16 * 1024];
-    while let Ok(length @ 1..) = from.read(&mut buffer) {
-        while cut.load(Relaxed) {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        if to.write_all(buffer.get(..length).unwrap_or_default()).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Both);
-    let _ = from.shutdown(Shutdown::Both);
 }
