@@ -264,11 +264,10 @@ async fn heads_are_bounded() {
 #[tokio::test]
 async fn rapid_resets_end_the_connection() {
     let site = Site::start(true).await;
-    let (mut send, connection) = h2::client::handshake(site.member(b"h2").await).await.unwrap();
+    let (send, connection) = h2::client::handshake(site.member(b"h2").await).await.unwrap();
     let connection = tokio::spawn(connection);
     for _ in 0..20_000 {
-        let Ok(ready) = send.ready().await else { break };
-        send = ready;
+        let Ok(mut send) = send.clone().ready().await else { break };
         let request = http::Request::get("https://127.0.0.1/endless").body(()).unwrap();
         match send.send_request(request, false) {
             Ok((_, mut stream)) => stream.send_reset(h2::Reason::CANCEL),

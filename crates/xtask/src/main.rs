@@ -16,6 +16,7 @@ mod eval;
 mod foreign;
 mod peers;
 mod plant;
+mod release;
 mod story;
 mod test;
 mod tools;
@@ -42,6 +43,9 @@ cargo xtask COMMAND
   drill [--json]          start a plant and attack it
   chaos [--kills N] [--seed N] [--json] [--docs]
                           kill, freeze and cut off the machines of a working plant
+  release [--twice] [--out DIR]
+                          the programs, reproducibly, with SBOMs and SHA256SUMS
+                          (--twice: build in two folders and compare)
   deps [--bless]          compare each core crate's dependencies with its list
 ";
 
@@ -70,6 +74,7 @@ fn run(arguments: &[String]) -> Result<()> {
         "bench" => bench::run(rest),
         "drill" => drill::run(rest),
         "chaos" => chaos::run(rest),
+        "release" => release::run(rest),
         "deps" => deps::run(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
