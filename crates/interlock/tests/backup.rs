@@ -125,7 +125,8 @@ async fn a_site_comes_back_from_its_backup_and_an_old_one_never_forks() {
     let mut house = House::open().await;
     let parcel = deliver(&house).await;
     granted(&house, &parcel).await;
-    let at = |name: &str| house.plant.dir.path().join(name).display().to_string();
+    let dir = house.plant.dir.path().to_owned();
+    let at = |name: &str| dir.join(name).display().to_string();
     let (key, backup, kept) = (at("backup.key"), at("site.backup"), at("kept"));
     let (site, auditor) = (at("site"), at("auditor"));
     let (first, second) = (at("first"), at("second"));

@@ -4,14 +4,20 @@
 //! connections, the time of a handshake, of a request's head and of a handler,
 //! header and body sizes, streams of one connection and its age. A connection
 //! over the limit is closed and counted. Streamed answers (server-sent events,
-//! recordings) may run on: the time limit ends with the answer's head.
+//! recordings) may run on: the time limit ends with the answer's head. Who sends a
+//! body or reads an answer too slowly is cut off, see [`Limits::pace`].
+//!
+//! Strangers do not keep members out: until its handshake is over, a connection
+//! waits on a porch of its own and leaves it for others when it is full.
 //!
 //! Shutdown closes the listener, lets requests in flight finish for
 //! [`Limits::drain`], and then cuts what is left.
 
 use crate::{
+    pace::{Answers, Arriving, Guarded, Patience},
     peer::Peer,
     places::Places,
+    porch::{Porch, Seat},
     problem::Problem,
     tls::{ClientAuth, Identity, TlsError, Trust, server_config},
 };
@@ -55,13 +61,25 @@ use tower_http::limit::RequestBodyLimitLayer;
 pub struct Limits {
     /// Connections at a time.
     pub connections: usize,
-    /// Connections at a time from one address, so that one machine cannot take all.
-    pub per_address: usize,
+    /// Connections at a time of one member, or from one address where there are no
+    /// certificates, so that none can take all.
+    pub per_peer: usize,
+    /// Connections at a time whose handshake is not over. One more makes the oldest of
+    /// the address with most of them leave.
+    pub handshakes: usize,
     /// From the accepted socket to the end of the TLS handshake.
     pub handshake: Duration,
     /// From the first byte of a request's head to its last, and the idle time
     /// between two requests of an HTTP/1.1 connection.
     pub head: Duration,
+    /// For this long a connection may stand still: nothing comes and nothing goes.
+    pub idle: Duration,
+    /// For this long the other side may keep us waiting without taking or sending
+    /// anything of a body.
+    pub stall: Duration,
+    /// Bytes of a body that earn it another second, in either direction. Only the time
+    /// in which we wait for the other side counts.
+    pub pace: u64,
     /// From the request to the head of its answer.
     pub request: Duration,
     /// Bytes of a request's body; a route may allow less.
@@ -77,9 +95,13 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 512,
-            per_address: 128,
+            per_peer: 128,
+            handshakes: 128,
             handshake: Duration::from_secs(5),
             head: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            stall: Duration::from_secs(15),
+            pace: 16 * 1024,
             request: Duration::from_secs(30),
             body: 1024 * 1024,
             age: Duration::from_secs(3600),
@@ -93,8 +115,10 @@ impl Default for Limits {
 pub struct Counters {
     /// Connections that reached HTTP.
     pub served: AtomicU64,
-    /// Connections closed at once because of [`Limits::connections`].
+    /// Connections closed because of [`Limits::connections`] or [`Limits::per_peer`].
     pub over_limit: AtomicU64,
+    /// Connections that left for others before their handshake was over.
+    pub ousted: AtomicU64,
     /// Connections whose handshake failed or took too long.
     pub handshake_failed: AtomicU64,
 }
@@ -171,8 +195,9 @@ impl Server {
             tls: self.tls,
             limits: self.limits,
             counters: self.counters,
+            places: Places::new(self.limits.connections, self.limits.per_peer),
         });
-        let places = Places::new(self.limits.connections, self.limits.per_address);
+        let porch = Porch::new(self.limits.handshakes);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let mut shutdown = pin!(shutdown);
@@ -191,19 +216,12 @@ impl Server {
                     }
                 },
             };
-            match places.take(from.ip()) {
-                Some(place) => {
-                    let (shared, stopped) = (shared.clone(), stopped.clone());
-                    tasks.spawn(async move {
-                        shared.connection(stream, from, stopped).await;
-                        drop(place);
-                    });
-                }
-                None => {
-                    shared.counters.over_limit.fetch_add(1, Relaxed);
-                    tracing::warn!(%from, "too many connections, one was closed");
-                }
+            let (seat, full) = porch.enter(from.ip());
+            if full && shared.counters.ousted.fetch_add(1, Relaxed) == 0 {
+                tracing::warn!(%from, "so many handshakes at a time that some are cut off");
             }
+            let (shared, stopped) = (shared.clone(), stopped.clone());
+            tasks.spawn(async move { shared.connection(stream, from, seat, stopped).await });
         }
         drop(listener);
         // The receivers are gone when there is nothing left to stop.
@@ -222,6 +240,7 @@ struct Shared {
     tls: Option<(TlsAcceptor, Id)>,
     limits: Limits,
     counters: Arc<Counters>,
+    places: Places,
 }
 
 impl Shared {
@@ -229,18 +248,22 @@ impl Shared {
         &self,
         stream: TcpStream,
         from: SocketAddr,
+        seat: Seat,
         mut stopped: watch::Receiver<bool>,
     ) {
         // Latency only; a socket that refuses it works all the same.
         let _ = stream.set_nodelay(true);
+        let stream = Guarded::new(stream, self.limits.idle, self.patience());
         let Some((acceptor, site)) = &self.tls else {
-            self.counters.served.fetch_add(1, Relaxed);
-            return self.http(stream, from, None, false, stopped).await;
+            drop(seat);
+            return self.placed(stream, from, None, false, stopped).await;
         };
         let handshake = tokio::select! {
             done = timeout(self.limits.handshake, acceptor.accept(stream)) => done,
             _ = stopped.wait_for(|stop| *stop) => return,
+            () = seat.ousted() => return,
         };
+        drop(seat);
         let failed = |error: &dyn std::fmt::Display| {
             self.counters.handshake_failed.fetch_add(1, Relaxed);
             tracing::info!(%from, %error, "a TLS handshake failed");
@@ -257,8 +280,33 @@ impl Shared {
             Ok(peer) => peer,
             Err(error) => return failed(&error),
         };
+        self.placed(stream, from, peer, h2, stopped).await;
+    }
+
+    /// Serves a connection when there is a place for it.
+    async fn placed(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        from: SocketAddr,
+        peer: Option<Peer>,
+        h2: bool,
+        stopped: watch::Receiver<bool>,
+    ) {
+        let holder = match &peer {
+            Some(peer) => format!("member {}", peer.member),
+            None => from.ip().to_canonical().to_string(),
+        };
+        let Some(_place) = self.places.take(holder) else {
+            self.counters.over_limit.fetch_add(1, Relaxed);
+            tracing::warn!(%from, "too many connections, one was closed");
+            return;
+        };
         self.counters.served.fetch_add(1, Relaxed);
         self.http(stream, from, peer, h2, stopped).await;
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { grace: self.limits.stall, rate: self.limits.pace }
     }
 
     async fn http(
@@ -269,14 +317,17 @@ impl Shared {
         h2: bool,
         mut stopped: watch::Receiver<bool>,
     ) {
-        let router = self.router.clone();
+        let (router, patience) = (self.router.clone(), self.patience());
+        let answers = Answers::new(patience);
+        let watched = answers.clone();
         let service = hyper::service::service_fn(move |request: hyper::Request<_>| {
-            let mut request = request.map(Body::new);
+            let mut request = request.map(|body| Body::new(Arriving::new(body, patience)));
             request.extensions_mut().insert(ConnectInfo(from));
             if let Some(peer) = &peer {
                 request.extensions_mut().insert(peer.clone());
             }
-            router.clone().oneshot(request)
+            let (answer, answers) = (router.clone().oneshot(request), answers.clone());
+            async move { answer.await.map(|answer| answer.map(|body| answers.watch(body))) }
         });
         let builder = builder(h2, self.limits.head);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -287,15 +338,20 @@ impl Shared {
                 () = sleep(self.limits.age) => {}
             }
         };
-        let result = tokio::select! {
-            result = &mut connection => result,
-            () = ends => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let served = async {
+            tokio::select! {
+                result = &mut connection => result,
+                () = ends => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
             }
         };
-        if let Err(error) = result {
-            tracing::debug!(%from, %error, "a connection broke");
+        tokio::select! {
+            result = served => if let Err(error) = result {
+                tracing::debug!(%from, %error, "a connection broke");
+            },
+            () = watched.unread() => tracing::info!(%from, "an answer was not read, its connection was cut"),
         }
     }
 }
@@ -316,7 +372,14 @@ fn builder(h2: bool, head: Duration) -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(head)
         .max_concurrent_streams(64)
-        .max_header_list_size(16 * 1024);
+        .max_header_list_size(16 * 1024)
+        // What a client can make us hold for one connection: requests' bodies that
+        // are not read yet, answers that it does not take, streams that it resets.
+        .initial_connection_window_size(1024 * 1024)
+        .initial_stream_window_size(1024 * 1024)
+        .max_send_buf_size(64 * 1024)
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(64);
     if h2 { builder.http2_only() } else { builder.http1_only() }
 }
 

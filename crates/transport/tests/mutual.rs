@@ -295,16 +295,22 @@ async fn slow_clients_are_dropped() {
 #[tokio::test]
 async fn connections_are_counted_and_bounded() {
     let ours = authority();
-    let limits = Limits { connections: 2, ..Limits::default() };
+    let limits = Limits { connections: 3, per_peer: 2, ..Limits::default() };
     let server = Running::start(&ours, ClientAuth::Required, limits).await;
+    let asked = async |member: &str| {
+        let http = client(&ours, Some(&leaf(&ours, member)), None);
+        http.get(server.url("/open")).send().await.map(|_| http)
+    };
     let mut held = Vec::new();
-    for _ in 0..2 {
-        held.push(TcpStream::connect(server.address).await.unwrap());
+    for member in ["cell-1", "cell-1", "cell-2"] {
+        held.push(asked(member).await.unwrap());
     }
-    let mut third = TcpStream::connect(server.address).await.unwrap();
-    assert_eq!(third.read(&mut [0; 64]).await.unwrap_or(0), 0);
-    assert_eq!(server.counters.over_limit.load(Relaxed), 1);
+    assert!(asked("cell-1").await.is_err(), "a third of one member");
+    assert!(asked("cell-3").await.is_err(), "a fourth of all");
+    assert_eq!(server.counters.over_limit.load(Relaxed), 2);
     drop(held);
+    let free = async { while asked("cell-3").await.is_err() {} };
+    tokio::time::timeout(Duration::from_secs(20), free).await.expect("a place is free again");
     server.stop().await;
 }
 

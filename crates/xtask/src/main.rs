@@ -17,6 +17,7 @@ mod foreign;
 mod fuzz;
 mod peers;
 mod plant;
+mod release;
 mod rotate;
 mod story;
 mod test;
@@ -48,6 +49,9 @@ cargo xtask COMMAND
   fuzz [TARGET] [--seconds N] [--keep] [--json]
                           search each parser of foreign bytes for what breaks it
                           (--keep: take what reaches new code into crates/fuzz/corpus)
+  release [--twice] [--out DIR]
+                          the programs, reproducibly, with SBOMs and SHA256SUMS
+                          (--twice: build in two folders and compare)
   deps [--bless]          compare each core crate's dependencies with its list
 ";
 
@@ -77,6 +81,7 @@ fn run(arguments: &[String]) -> Result<()> {
         "drill" => drill::run(rest),
         "chaos" => chaos::run(rest),
         "fuzz" => fuzz::run(rest),
+        "release" => release::run(rest),
         "deps" => deps::run(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

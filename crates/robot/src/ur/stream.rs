@@ -26,13 +26,18 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::{broadcast, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 /// Samples kept for a slow reader: eight seconds at 500 Hz.
 const CHANNEL: usize = 4096;
 /// A live controller sends every 2 or 8 ms.
 const SILENCE: Duration = Duration::from_secs(1);
+/// What is taken in a second: forty times the samples that a controller sends, so
+/// that what waited in the socket while this host stood still fits.
+const BUDGET: u32 = 20_000;
+/// What a message for people costs of it, since each is written down.
+const MESSAGE: u32 = 100;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -86,7 +91,8 @@ impl Stream {
             .map_err(|_| format!("no connection to {peer} within {SILENCE:?}"))?
             .map_err(|e| format!("no connection to {peer}: {e}"))?;
         socket.set_nodelay(true).map_err(|e| e.to_string())?;
-        let mut wire = Wire { socket, buffer: BytesMut::with_capacity(16 * 1024) };
+        let buffer = BytesMut::with_capacity(16 * 1024);
+        let mut wire = Wire { socket, buffer, second: Instant::now(), spent: 0 };
         let mut inputs = self.inputs.subscribe();
         let (controller, outputs, writer) = wire.set_up().await?;
         tracing::info!(%peer, ?controller, "robot connected");
@@ -130,6 +136,9 @@ impl Stream {
 struct Wire {
     socket: TcpStream,
     buffer: BytesMut,
+    /// When the second began of which `spent` is spent.
+    second: Instant,
+    spent: u32,
 }
 
 impl Wire {
@@ -185,6 +194,7 @@ impl Wire {
             if let Some((kind, payload)) =
                 rtde::split(&mut self.buffer).map_err(|e| e.to_string())?
             {
+                self.spend(if kind == b'M' { MESSAGE } else { 1 })?;
                 return rtde::decode(kind, payload).map_err(|e| e.to_string());
             }
             match timeout(SILENCE, self.socket.read_buf(&mut self.buffer)).await {
@@ -193,6 +203,20 @@ impl Wire {
                 Ok(Ok(_)) => {}
                 Ok(Err(e)) => return Err(format!("reading failed: {e}")),
             }
+        }
+    }
+}
+
+impl Wire {
+    /// A controller that floods us is cut off; the session is then set up anew.
+    fn spend(&mut self, cost: u32) -> Result<(), String> {
+        if self.second.elapsed() >= Duration::from_secs(1) {
+            (self.second, self.spent) = (Instant::now(), 0);
+        }
+        self.spent = self.spent.saturating_add(cost);
+        match self.spent <= BUDGET {
+            true => Ok(()),
+            false => Err("the controller sends more packages than any of its kind".to_owned()),
         }
     }
 }
@@ -220,4 +244,29 @@ fn controller(version: [u32; 4]) -> Result<Controller, String> {
         }
     };
     Ok(Controller { series, version, frequency_hz })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_controller_that_floods_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let message = [0, 7, b'M', 1, b'x', 0, 3].repeat(1000);
+            while socket.write_all(&message).await.is_ok() {}
+        });
+        let stream = Stream::new();
+        let mut link = stream.link.subscribe();
+        let session = tokio::spawn(stream.run(peer, Arc::new(|| 0)));
+        let cut = |link: &Link| matches!(link, Link::Lost { why } if why.contains("packages"));
+        let lost = timeout(Duration::from_secs(30), link.wait_for(cut)).await;
+        assert!(lost.expect("it is listened to for ever").is_ok());
+        session.abort();
+    }
 }
