@@ -8,7 +8,7 @@
  * `interlock audit replay` finds that, for it reads the whole ledger. It evaluates the policy
  * (Cedar), too, which nothing here does.
  */
-import type { Change, Id, LedgerEvent, Member, MemberState, Role, Word } from "../ledger/types";
+import type { Change, Id, Keys, LedgerEvent, Member, MemberState, PlantKeys, Role, Word } from "../ledger/types";
 import type { InForce } from "../people/differ";
 import { Broken, canonical, Keyring, policyAt, rotationsOf, sha256Hex, toHex, utf8, verifyTlogProof, type Anchors, type Bytes, type Json, type Leaf, type PublicKey, type Rotation, type Signed, type WitnessedCheckpoint } from "../verify";
 import { entryId, leafBytes, leafShape } from "../verify/entry";
@@ -74,7 +74,7 @@ export class Verifier {
     const there = this.kept.get(key);
     if (there !== undefined && steps.list.length === 0) {
       return there.then((proven) => {
-        steps.list.push(...wordsOf(proven, this.anchors));
+        steps.list.push(...wordsOf(proven, this.needed(proven)));
         return proven;
       });
     }
@@ -87,7 +87,7 @@ export class Verifier {
   }
 
   private async verify(wanted: number | string, steps: Steps): Promise<Proven> {
-    const found = await steps.check("ledger", () => this.included(wanted), (made) => ledgerWords(made, this.anchors));
+    const found = await steps.check("ledger", () => this.included(wanted), (made) => ledgerWords(made, this.needed(made)));
     const signed = await steps.check("signature", () => this.signed(found), signatureWords);
     return { ...found, signed };
   }
@@ -186,6 +186,11 @@ export class Verifier {
     return more;
   }
 
+  /** How many witnesses had to cosign what an entry was proven with. */
+  private needed({ checkpoint }: Included): number {
+    return policyAt(this.anchors.log, this.rotations, checkpoint.size).quorum;
+  }
+
   private checkGenesis(ring: Keyring): void {
     if (ring.genesis === this.anchors.genesis) return;
     throw new Broken("the plant", `its first entry is ${ring.genesis.slice(0, 8)}, ${this.anchors.genesis.slice(0, 8)} is trusted`);
@@ -260,13 +265,24 @@ function inForce({ ring, changes }: Fold): InForce {
   const members = [...ring.members].map(([id, { member, keys, accepted, revoked }]): [Id, MemberState] => [
     id, { member: { ...(member as Member), keys: keys.map(({ key }) => key) }, accepted: Object.fromEntries(accepted), revoked: Object.fromEntries(revoked) },
   ]);
-  const now: InForce = { members: Object.fromEntries(members), programs: {}, templates: {}, policy: ring.anchors.policy };
+  const now: InForce = { members: Object.fromEntries(members), programs: {}, templates: {}, policy: ring.anchors.policy, keys: firstKeys(ring) };
   for (const change of changes) {
     if (change?.word === "policy") now.policy = change.value.text;
     if (change?.word === "program") now.programs[change.value.id] = change.value;
+    if (change?.word === "keys") now.keys = newKeys(now.keys ?? firstKeys(ring), change.value);
     if (change?.word === "template") now.templates[change.value.id] = change.value;
   }
   return now;
+}
+
+/** The plant's own keys as its genesis states them. */
+function firstKeys({ anchors: { log, origin, witnesses, quorum, vault } }: Keyring): PlantKeys {
+  return { log: { origin, log_key: log, witnesses, quorum }, vault };
+}
+
+function newKeys({ log, vault }: PlantKeys, keys: Keys): PlantKeys {
+  const { keys: witnesses, quorum } = keys.witnesses ?? { keys: log.witnesses, quorum: log.quorum };
+  return { log: { ...log, log_key: keys.log ?? log.log_key, witnesses, quorum }, vault: keys.vault ?? vault };
 }
 
 function nameOf(index: number, leaf: Leaf): string {
@@ -275,10 +291,9 @@ function nameOf(index: number, leaf: Leaf): string {
   return `entry ${index} (${word ?? "unknown"})`;
 }
 
-function ledgerWords({ index, id, checkpoint }: Included, anchors: Anchors): string {
+function ledgerWords({ index, id, checkpoint }: Included, needed: number): string {
   const { origin, size, root, witnesses, witnessedAt } = checkpoint;
   const time = new Date(witnessedAt).toISOString().slice(0, 19).replace("T", " ");
-  const needed = anchors.log.quorum;
   return (
     `Its text hashes to ${id.slice(0, 8)}…; that leaf stands at index ${index} of log ${origin} with ${size} entries (root ${toHex(root).slice(0, 8)}…). ` +
     `The log signed that state, and ${witnesses.join(", ")} cosigned it by ${time} UTC (${needed} needed).`
@@ -290,9 +305,9 @@ function signatureWords(signed: Signed): string {
   return `${signed.issuer} signed exactly this text ${means}; key ${signed.key.slice(0, 8)}… was enrolled at that place of the ledger, and no revocation before it was shown.`;
 }
 
-function wordsOf(proven: Proven, anchors: Anchors): { name: string; ok: true; words: string }[] {
+function wordsOf(proven: Proven, needed: number): { name: string; ok: true; words: string }[] {
   return [
-    { name: "ledger", ok: true, words: ledgerWords(proven, anchors) },
+    { name: "ledger", ok: true, words: ledgerWords(proven, needed) },
     { name: "signature", ok: true, words: signatureWords(proven.signed) },
   ];
 }
