@@ -60,9 +60,15 @@ async fn replay(
         Some(dir) => from_folder(&dir, &anchors)?,
         None => from_site(context, &anchors).await?,
     };
-    let until = until.unwrap_or(u64::MAX);
+    let plant = fold(&anchors, &leaves, until.unwrap_or(u64::MAX))?;
+    let value = summary(&plant);
+    context.print(&value, render)
+}
+
+/// Folds the first leaves of a ledger, from its genesis.
+pub fn fold(anchors: &Anchors, leaves: &[Vec<u8>], until: u64) -> Result<Plant, Failure> {
     let mut plant = None::<Plant>;
-    for (index, leaf) in (0..until).zip(&leaves) {
+    for (index, leaf) in (0..until).zip(leaves) {
         let broken = |e: &dyn std::fmt::Display| Failure::Broken(format!("entry {index}: {e}"));
         match &mut plant {
             None => {
@@ -81,9 +87,7 @@ async fn replay(
             }
         }
     }
-    let plant = plant.ok_or_else(|| Failure::Failed("the ledger is empty".into()))?;
-    let value = summary(&plant);
-    context.print(&value, render)
+    plant.ok_or_else(|| Failure::Failed("the ledger is empty".into()))
 }
 
 fn from_folder(dir: &std::path::Path, anchors: &Anchors) -> Result<Vec<Vec<u8>>, Failure> {
@@ -96,7 +100,8 @@ fn from_folder(dir: &std::path::Path, anchors: &Anchors) -> Result<Vec<Vec<u8>>,
     reader.read_entries(0..size, size).map_err(|e| Failure::Broken(e.to_string()))
 }
 
-async fn from_site(context: &Context, anchors: &Anchors) -> Result<Vec<Vec<u8>>, Failure> {
+/// All leaves of the site's ledger, proven.
+pub async fn from_site(context: &Context, anchors: &Anchors) -> Result<Vec<Vec<u8>>, Failure> {
     let (_, client): (_, Client) = context.client()?;
     let mut follower = ::ledger::Follower::new(FromStart(anchors.clone()), Default::default(), 1 << 30);
     let leaves = follower.poll(&client).await.map_err(|e| Failure::Broken(e.to_string()))?;
