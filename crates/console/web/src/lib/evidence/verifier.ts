@@ -10,7 +10,7 @@
  */
 import type { Change, Id, Keys, LedgerEvent, Member, MemberState, PlantKeys, Role, Word } from "../ledger/types";
 import type { InForce } from "../people/differ";
-import { Broken, canonical, Keyring, policyAt, rotationsOf, sha256Hex, toHex, utf8, verifyTlogProof, type Anchors, type Bytes, type Json, type Leaf, type PublicKey, type Rotation, type Signed, type WitnessedCheckpoint } from "../verify";
+import { Broken, canonical, Keyring, policyAt, rotationsOf, sha256Hex, toHex, utf8, verifyTlogProof, type Anchors, type Bytes, type Json, type Leaf, type LogPolicy, type PublicKey, type Rotation, type Signed, type WitnessedCheckpoint } from "../verify";
 import { entryId, leafBytes, leafShape } from "../verify/entry";
 import { isObject, parse } from "../verify/jcs";
 import type { Applied } from "../verify/keyring";
@@ -87,7 +87,16 @@ export class Verifier {
   }
 
   private async verify(wanted: number | string, steps: Steps): Promise<Proven> {
-    const found = await steps.check("ledger", () => this.included(wanted), (made) => ledgerWords(made, this.needed(made)));
+    const found = await steps.check(
+      "ledger",
+      async () => {
+        const made = await this.included(wanted);
+        await this.covers(made.index);
+        await this.again(made);
+        return made;
+      },
+      (made) => ledgerWords(made, this.needed(made)),
+    );
     const signed = await steps.check("signature", () => this.signed(found), signatureWords);
     return { ...found, signed };
   }
@@ -167,6 +176,12 @@ export class Verifier {
     }
   }
 
+  /** What was proven before a rotation was known must hold by the keys after it, too. */
+  private async again({ leaf, index, proof }: Included): Promise<void> {
+    const log = (size: number): LogPolicy => policyAt(this.anchors.log, this.rotations, size);
+    if (this.rotations.length > 0) await verifyTlogProof(log, utf8(proof), leafBytes(leaf, `entry ${index}`));
+  }
+
   /**
    * Reads which keys officers put in the place of the anchors'. Their signatures are verified here;
    * that the entries stand on the ledger is proven by a checkpoint under those keys, as they are used.
@@ -214,7 +229,13 @@ export class Verifier {
     for (const word of RULES) indexes.push(...(await this.indexesOf(word, known)));
     if (indexes.length + known.size > MOST_RULES) throw new Broken("the rules", `at most ${MOST_RULES} changes are folded here`);
     const added = await inTurn(indexes, (index) => this.included(index));
-    this.rules = [...this.rules, ...added].sort((a, b) => a.index - b.index);
+    const rules = [...this.rules, ...added].sort((a, b) => a.index - b.index);
+    const rotations = await rotationsOf(rules);
+    if (rotations.length > this.rotations.length) {
+      this.rotations = rotations;
+      await inTurn(rules, (rule) => this.again(rule));
+    }
+    this.rules = rules;
     // Rings of fewer rules stay what they are: only later ones changed.
     this.scanned = newest.index;
   }
