@@ -119,10 +119,7 @@ pub fn reset(dir: &Path) -> anyhow::Result<Option<String>> {
 /// Whether an error says that the ledger lies, rather than that it is not to be
 /// had.
 fn lies(error: &FollowError) -> bool {
-    matches!(
-        error,
-        FollowError::Rollback { .. } | FollowError::Fork(_) | FollowError::Retired(_)
-    )
+    matches!(error, FollowError::Rollback { .. } | FollowError::Fork(_) | FollowError::Retired(_))
 }
 
 /// Follows the ledger until the cell closes or distrusts it.
@@ -133,11 +130,7 @@ pub async fn follow(cell: Arc<Cell>) -> anyhow::Result<()> {
     let mut closing = cell.closing.subscribe();
     let mut log = Log {
         source: SiteLog(cell.client.clone()),
-        follower: Follower::new(
-            FoldedKeys(cell.clone()),
-            FollowerState::default(),
-            MOST_BYTES,
-        ),
+        follower: Follower::new(FoldedKeys(cell.clone()), FollowerState::default(), MOST_BYTES),
         seen: seen(cell.dir())?,
         trouble: None,
     };

@@ -89,15 +89,15 @@ fn core(dir: &Path) -> Result<WitnessCore> {
     let signer = Arc::new(key(&dir.join(KEY))?);
     let named = own(dir, &log)?.into_iter().find(|own| *own.public() == signer.public());
     let named = named.with_context(|| {
-        format!("`{KEY}` is none of the witnesses' keys in `{}`", dir.join("anchors.json").display())
+        format!(
+            "`{KEY}` is none of the witnesses' keys in `{}`",
+            dir.join("anchors.json").display()
+        )
     })?;
     let origin = log.origin().to_owned();
     let keys = std::iter::once(log.log_key().clone()).chain(lines(&dir.join(LOG_KEYS))?);
-    let core = WitnessCore::new(
-        named.name(),
-        signer,
-        keys.map(|key| (origin.clone(), key)).collect(),
-    )?;
+    let core =
+        WitnessCore::new(named.name(), signer, keys.map(|key| (origin.clone(), key)).collect())?;
     let next = dir.join(NEXT);
     Ok(if next.exists() { core.also(Arc::new(key(&next)?)) } else { core })
 }

@@ -206,14 +206,14 @@ async fn a_running_plant_gets_new_keys() {
     let stranger = stranger.unwrap().vkey().to_string();
     let not_held = ["keys", "rotate", "--log", &stranger];
     house.refused("officer-1", &not_held, "does not hold the log key");
-    let nobody = VKey::new("plant.example/nobody", witness.parse::<VKey>().unwrap().kind(), [9; 32]);
+    let nobody =
+        VKey::new("plant.example/nobody", witness.parse::<VKey>().unwrap().kind(), [9; 32]);
     let nobody = nobody.unwrap().to_string();
     let unreached = ["keys", "rotate", "--witness", &nobody, "--quorum", "2"];
     house.refused("officer-1", &unreached, "addresses of 1 of the witnesses");
     house.refused("operator", &["keys", "rotate", "--log", &log], "may not");
 
-    let rotate =
-        ["keys", "rotate", "--log", &log, "--witness", &witness, "--vault", &vault];
+    let rotate = ["keys", "rotate", "--log", &log, "--witness", &witness, "--vault", &vault];
     let proposal = house.proposed(&rotate);
     let known = house.by("auditor", &["keys", "list"]);
     assert_eq!(known["rotations"], serde_json::json!([]), "one officer is not enough");

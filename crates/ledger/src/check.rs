@@ -119,9 +119,9 @@ impl Check<'_> {
 
     /// The size of the published checkpoint, once it proves to be witnessed.
     fn witnessed(&mut self, size: u64, note: &[u8]) -> Option<u64> {
-        let verified = self.policy(size).and_then(|policy| {
-            policy.verify_checkpoint(note).map_err(|error| error.to_string())
-        });
+        let verified = self
+            .policy(size)
+            .and_then(|policy| policy.verify_checkpoint(note).map_err(|error| error.to_string()));
         match verified {
             Ok(witnessed) => Some(witnessed.size()),
             Err(problem) => {
@@ -164,12 +164,7 @@ impl Check<'_> {
     }
 
     /// The batches behind the settled checkpoint.
-    fn staged(
-        &mut self,
-        dir: &Path,
-        edge: &mut Edge,
-        witnessed: Option<(u64, Digest)>,
-    ) {
+    fn staged(&mut self, dir: &Path, edge: &mut Edge, witnessed: Option<(u64, Digest)>) {
         let read = |slot| self.reader.read_file(&slot_path(dir, slot));
         let mut stages: Vec<Stage> =
             (0..SLOTS).filter_map(|slot| Stage::decode(&read(slot).ok()?)).collect();

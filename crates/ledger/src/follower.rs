@@ -100,11 +100,7 @@ pub struct Follower {
 impl Follower {
     /// Follows the log of these keys on from a state, holding at most `most_bytes` of
     /// new entries at once.
-    pub fn new(
-        keys: impl KeysInForce + 'static,
-        state: FollowerState,
-        most_bytes: usize,
-    ) -> Self {
+    pub fn new(keys: impl KeysInForce + 'static, state: FollowerState, most_bytes: usize) -> Self {
         Self { keys: Box::new(keys), state, latest: None, most_bytes }
     }
 

@@ -9,7 +9,8 @@
 
 use async_trait::async_trait;
 use proof::log::{
-    AddCheckpoint, Checkpoint, LogPolicy, SignedCheckpoint, VKey, WitnessedCheckpoint, append_signature_lines,
+    AddCheckpoint, Checkpoint, LogPolicy, SignedCheckpoint, VKey, WitnessedCheckpoint,
+    append_signature_lines,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

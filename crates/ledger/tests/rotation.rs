@@ -133,7 +133,10 @@ async fn a_follower_goes_over_to_the_new_keys_and_never_back() {
         assert!(matches!(same, Err(FollowError::Checkpoint(_))), "{same:?}");
         let back = poll(&mut f, &folded, &served(&["a"], &old, 0)).await;
         assert_eq!(back, Err(FollowError::Rollback { got: 1, seen: 3 }));
-        assert_eq!(poll(&mut f, &folded, &served(&["a", "rotate", "b", "c"], &new, 1)).await, Ok(1));
+        assert_eq!(
+            poll(&mut f, &folded, &served(&["a", "rotate", "b", "c"], &new, 1)).await,
+            Ok(1)
+        );
     }
 }
 
@@ -199,7 +202,10 @@ async fn power_may_be_lost_at_any_operation_of_a_rotation() {
         let fs: Arc<dyn Fs> = Arc::new(disk.clone());
         let log = open_rotating(fs.clone(), dir).unwrap();
         let found = log.committed().borrow().checkpoint().size;
-        assert!(found >= acknowledged, "operation {at}: {acknowledged} acknowledged, {found} found");
+        assert!(
+            found >= acknowledged,
+            "operation {at}: {acknowledged} acknowledged, {found} found"
+        );
         for entry in &entries[found as usize..] {
             log.append(entry.to_vec()).await.unwrap();
             let signed = log.committed().borrow().clone();
@@ -304,7 +310,8 @@ impl merkle::HashSource for Same {
         match level.checked_sub(1) {
             None => Ok(merkle::leaf_hash(b"x")),
             Some(below) => {
-                let (left, right) = (self.hash(below, 2 * index)?, self.hash(below, 2 * index + 1)?);
+                let (left, right) =
+                    (self.hash(below, 2 * index)?, self.hash(below, 2 * index + 1)?);
                 Ok(merkle::node_hash(&left, &right))
             }
         }

@@ -25,8 +25,8 @@ pub mod trust;
 
 pub use admit::Admitted;
 pub use body::Body;
-pub use trust::Rotation;
 pub use state::{
     GrantState, HoldState, MemberState, OrderState, Plant, ProgramState, Proposal, RecordingState,
     Reported, RunStatus,
 };
+pub use trust::Rotation;

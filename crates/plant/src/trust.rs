@@ -162,7 +162,8 @@ pub fn bears_on_keys(leaf: &[u8]) -> bool {
     // In canonical JSON nothing else is spelled like this, outside of free JSON in a
     // report; so a leaf that may be one is read whole.
     let body = b"\"body\":{\"";
-    let words: [&[u8]; 5] = [b"genesis\"", b"propose\"", b"approve\"", b"accept\"", b"revoke-key\""];
+    let words: [&[u8]; 5] =
+        [b"genesis\"", b"propose\"", b"approve\"", b"accept\"", b"revoke-key\""];
     let like = |at: &[u8]| {
         at.strip_prefix(body).is_some_and(|rest| words.iter().any(|word| rest.starts_with(word)))
     };

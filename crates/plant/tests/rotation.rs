@@ -98,7 +98,11 @@ fn only_sound_keys_come_into_force_and_none_comes_back() {
         ("a fresh log key", new_log("log.3"), true),
         ("the first log key", new_log("log"), false),
         ("the log key in force", new_log("log.2"), false),
-        ("a log key of another name", Keys { log: Some(vkey("other", "o", KeyKind::Log)), ..none() }, false),
+        (
+            "a log key of another name",
+            Keys { log: Some(vkey("other", "o", KeyKind::Log)), ..none() },
+            false,
+        ),
         ("a witness's key for the log", Keys { log: Some(witness(ORIGIN, "o")), ..none() }, false),
         ("the log key is a witness's", Keys { log: Some(log("w1")), ..none() }, false),
         ("a fresh vault key", new_vault(6), true),
@@ -107,7 +111,11 @@ fn only_sound_keys_come_into_force_and_none_comes_back() {
         ("a short vault key", Keys { vault: Some(Bytes(vec![1; 31])), ..none() }, false),
         ("one witness less", new_witnesses(std::slice::from_ref(&w1), 1), true),
         ("a new quorum of those in force", new_witnesses(&[old.clone(), w1.clone()], 2), true),
-        ("a witness's next key under its name", new_witnesses(&[old.clone(), witness("w-1", "n")], 1), true),
+        (
+            "a witness's next key under its name",
+            new_witnesses(&[old.clone(), witness("w-1", "n")], 1),
+            true,
+        ),
         ("no witness", new_witnesses(&[], 0), false),
         ("a quorum of none", new_witnesses(std::slice::from_ref(&w1), 0), false),
         ("a quorum of more", new_witnesses(std::slice::from_ref(&w1), 2), false),
@@ -126,7 +134,8 @@ fn only_sound_keys_come_into_force_and_none_comes_back() {
     }
     // A witness that was replaced stays replaced, and a proposal is judged again when it
     // is approved: the plant has changed meanwhile.
-    let waiting = world.by("olga", Body::Propose(Change::Keys(new_witnesses(&[w1.clone(), old], 1))));
+    let waiting =
+        world.by("olga", Body::Propose(Change::Keys(new_witnesses(&[w1.clone(), old], 1))));
     rotate(&mut world, new_witnesses(&[w1], 1));
     world.refused("omar", approve(waiting), Rule::Enrolment);
 }
@@ -198,7 +207,8 @@ fn the_leaves_that_bear_on_keys_tell_them() {
     }
     // No key can change: nobody folds for nothing.
     let quiet = indexed(0).into_iter().take(plain);
-    let quiet = trust::keys_after(None, &world.plant.genesis, quiet.collect::<Vec<_>>().into_iter());
+    let quiet =
+        trust::keys_after(None, &world.plant.genesis, quiet.collect::<Vec<_>>().into_iter());
     assert_eq!(quiet.unwrap(), None);
     let pending = proposed - 1;
     let open: Vec<_> = indexed(0).into_iter().take(pending).collect();

@@ -39,13 +39,16 @@ pub struct Inside {
     pub keys: BTreeMap<String, api::Delivery>,
     pub checkpoints: BTreeMap<String, Vec<u8>>,
     pub cosignatures: Vec<String>,
+    /// Who signs and cosigns checkpoints.
+    pub log: Arc<LogSigner>,
+    pub witness: Arc<SecretKey>,
+    /// How often the checkpoint was asked for.
+    pub asked: u64,
 }
 
 #[derive(Clone)]
 pub struct Site {
     inside: Arc<Mutex<Inside>>,
-    log: Arc<LogSigner>,
-    witness: Arc<SecretKey>,
     pub store: Arc<Store>,
 }
 
@@ -67,11 +70,12 @@ impl Site {
             keys: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
             cosignatures: Vec::new(),
+            log: Arc::new(log),
+            witness: Arc::new(witness),
+            asked: 0,
         };
         let site = Self {
             inside: Arc::new(Mutex::new(inside)),
-            log: Arc::new(log),
-            witness: Arc::new(witness),
             store: Arc::new(Store::open(home.join("vault")).unwrap()),
         };
         let router = Router::new()
@@ -126,13 +130,14 @@ impl Site {
     }
 
     fn note(&self) -> Vec<u8> {
-        let inside = self.inside();
+        let mut inside = self.inside();
+        inside.asked += 1;
         let size = inside.shown.unwrap_or(inside.leaves.len());
         let mut tree = Frontier::new();
         inside.leaves[..size].iter().for_each(|leaf| tree.push(leaf_hash(leaf)));
-        let signed = self.log.sign(size as u64, tree.root());
-        let line =
-            cosign("plant.example/witness-1", &*self.witness, signed.checkpoint(), now().0 / 1000);
+        let signed = inside.log.sign(size as u64, tree.root());
+        let (name, time) = ("plant.example/witness-1", now().0 / 1000);
+        let line = cosign(name, &*inside.witness, signed.checkpoint(), time);
         append_signature_lines(signed.note(), line.unwrap().as_bytes())
     }
 

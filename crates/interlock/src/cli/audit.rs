@@ -103,7 +103,8 @@ fn from_folder(dir: &std::path::Path, anchors: &Anchors) -> Result<Vec<Vec<u8>>,
 /// All leaves of the site's ledger, proven.
 pub async fn from_site(context: &Context, anchors: &Anchors) -> Result<Vec<Vec<u8>>, Failure> {
     let (_, client): (_, Client) = context.client()?;
-    let mut follower = ::ledger::Follower::new(FromStart(anchors.clone()), Default::default(), 1 << 30);
+    let mut follower =
+        ::ledger::Follower::new(FromStart(anchors.clone()), Default::default(), 1 << 30);
     let leaves = follower.poll(&client).await.map_err(|e| Failure::Broken(e.to_string()))?;
     Ok(leaves.into_iter().map(|l| l.leaf).collect())
 }

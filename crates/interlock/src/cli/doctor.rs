@@ -54,7 +54,8 @@ async fn policy(node: &Node, client: &Client, note: &[u8]) -> LogPolicy {
         return first.clone();
     }
     let stated: Option<Value> = client.get("/state/keys").await.ok();
-    let now = stated.and_then(|keys| serde_json::from_value(keys.pointer("/now/log")?.clone()).ok());
+    let now =
+        stated.and_then(|keys| serde_json::from_value(keys.pointer("/now/log")?.clone()).ok());
     now.unwrap_or_else(|| first.clone())
 }
 

@@ -421,8 +421,8 @@ impl Drill {
             return Ok(());
         };
         let newest = self.auditor.client.bytes("/checkpoint", proof::log::MAX_NOTE_BYTES).await?;
-        let known = proof::log::Checkpoint::claimed(&newest)
-            .map_err(|e| Failure::Failed(e.to_string()))?;
+        let known =
+            proof::log::Checkpoint::claimed(&newest).map_err(|e| Failure::Failed(e.to_string()))?;
         let signers = crate::site::own::log_signers(&site.dir, site.anchors.log.origin())?;
         let signs = |signer: &&Arc<proof::log::LogSigner>| {
             let key = signer.vkey();

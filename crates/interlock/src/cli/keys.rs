@@ -160,7 +160,10 @@ impl Rotate {
 fn rows(known: &Known) -> Vec<Vec<String>> {
     let first = |keys: Vec<String>| vec![(0, keys)];
     let vault = |key: &Bytes| {
-        serde_json::to_value(key).ok().and_then(|v| Some(v.as_str()?.to_owned())).unwrap_or_default()
+        serde_json::to_value(key)
+            .ok()
+            .and_then(|v| Some(v.as_str()?.to_owned()))
+            .unwrap_or_default()
     };
     let texts = |keys: &[VKey]| keys.iter().map(VKey::to_string).collect::<Vec<_>>();
     let mut uses = [

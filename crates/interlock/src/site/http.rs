@@ -11,8 +11,8 @@ use axum::{
 };
 use base::{Digest, Refusal, Rule};
 use node::now;
-use policy::{Action, Resource};
 use plant::Plant;
+use policy::{Action, Resource};
 use proof::log::{LogPolicy, WitnessedCheckpoint};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};

@@ -237,9 +237,9 @@ async fn put_key(
     let secrets = own::vault_secrets(&site.node.dir).map_err(fault)?;
     let wrapped = WrappedKey { enc: delivery.key.enc, ciphertext: delivery.key.ciphertext };
     // A cell may have sealed it before it saw that the vault's key was replaced.
-    let opened = secrets.iter().map(|secret| {
-        unwrap(secret, recording.as_str().as_bytes(), root.as_bytes(), &wrapped)
-    });
+    let opened = secrets
+        .iter()
+        .map(|secret| unwrap(secret, recording.as_str().as_bytes(), root.as_bytes(), &wrapped));
     let key = opened
         .reduce(|first, next| first.or(next))
         .unwrap_or(Err(WrapError::Open))
