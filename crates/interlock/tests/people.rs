@@ -214,7 +214,10 @@ async fn keys_are_replaced_while_the_plant_runs() {
     assert_eq!(hall.order("part-2").await.0, 0, "and now the new one");
     let ended = hall.signed(&["operator"]).await;
     assert_eq!(words(&ended), ["order", "revoke-key", "order"]);
-    assert_eq!((&ended["keys"][0]["end"][1], ended["keys"].as_array().unwrap().len()), (&"given up".into(), 3));
+    assert_eq!(
+        (&ended["keys"][0]["end"][1], ended["keys"].as_array().unwrap().len()),
+        (&"given up".into(), 3)
+    );
     assert!(!hall.0.folder("operator").join("sign.old.key").exists());
 
     // An officer proposes its own key; another approves.
@@ -244,7 +247,8 @@ async fn keys_are_replaced_while_the_plant_runs() {
     // It states a refusal under the new key.
     let site = hall.0.machine("site").0;
     let new = proof::keys::PublicKey::of(&*site.signer).fingerprint();
-    let (code, _) = hall.try_by("auditor", &["member", "revoke", "operator", "--all", "--reason", "no"]).await;
+    let (code, _) =
+        hall.try_by("auditor", &["member", "revoke", "operator", "--all", "--reason", "no"]).await;
     assert_eq!(code, 3);
     hall.until("the site's refusal", async || {
         let site = hall.by("auditor", &["audit", "key", "site", "--key", &new.to_string()]).await;

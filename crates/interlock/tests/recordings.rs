@@ -14,8 +14,8 @@ use node::{Client, Granted, Node, now, rotation::Turn};
 use plant::{
     Body,
     body::{
-        Approve, Change, Grant, Member, Order, Outcome, Program, ProgramRef, Recording, RevokeGrant,
-        RunEnded, RunStarted, SetPolicy,
+        Approve, Change, Grant, Member, Order, Outcome, Program, ProgramRef, Recording,
+        RevokeGrant, RunEnded, RunStarted, SetPolicy,
     },
 };
 use proof::{
@@ -201,7 +201,9 @@ async fn rotate(house: &House, member: &str) -> Node {
     let seal = known.seal.clone().and(next.seal);
     house.change("officer-1", Change::Member(Member { keys, seal, ..known })).await;
     node.switch().unwrap();
-    let Turn::GiveUp(old) = node.turn(|_| true).unwrap() else { panic!("`{member}` keeps its key") };
+    let Turn::GiveUp(old) = node.turn(|_| true).unwrap() else {
+        panic!("`{member}` keeps its key")
+    };
     let entry = node.give_up(&old, now(), node::fresh_nonce().unwrap()).unwrap();
     client.submit_witnessed(&entry).await.unwrap();
     node.forget_old().unwrap();

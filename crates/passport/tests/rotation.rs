@@ -1,99 +1,117 @@
-//! Passports and traces of a plant whose keys were replaced.
+//! Passports and traces across a rotation of the log's key and a witness: whoever has the
+//! anchors of the beginning verifies both sides of it, and believes no retired key.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 
-use base::Digest;
-use common::{DID, World, id, key, sample};
-use passport::{DidWeb, did_document, issue, issuer_keys, jwks, verify};
-use plant::{
-    Body,
-    body::{Change, Member, RevokeKey},
-};
-use proof::keys::{PublicKey, Signer};
+use common::{World, id, key, policy_of, sample, signer_of, vkey};
+use passport::{Anchors, Draft, issue, verify, verify_trace};
+use plant::{Body, body::Verdict};
+use proof::log::LogPolicy;
 use serde_json::Value;
 
-fn print(name: &str) -> Digest {
-    PublicKey::of(&*key(name)).fingerprint()
-}
-
-/// Gives a member these keys.
-fn rotate(world: &mut World, name: &str, keys: &[&str]) {
-    let keys = keys.iter().map(|k| PublicKey::of(&*key(k))).collect();
-    let member = world.plant.members[&id(name)].member.clone();
-    world.change("olga", Change::Member(Member { keys, ..member }));
-}
-
-fn revoke(world: &mut World, by: &str, member: &str, key: &str) {
-    let body = RevokeKey { key: print(key), member: id(member), reason: "test".into() };
-    world.log(by, Body::RevokeKey(body));
-}
-
-fn kid(jwt: &str) -> String {
-    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
-    let header = B64.decode(jwt.split('.').next().unwrap()).unwrap();
-    let header: Value = serde_json::from_slice(&header).unwrap();
-    header["kid"].as_str().unwrap().to_owned()
-}
-
-fn published(world: &World) -> Vec<(String, [u8; 32])> {
-    let did: DidWeb = DID.parse().unwrap();
-    let keys = issuer_keys(&did, &world.plant);
-    let (document, set) = (did_document(&did, &keys), jwks(&keys));
-    let ids = |list: &Value, name: &str| -> Vec<String> {
-        let one = |v: &Value| v[name].as_str().unwrap().to_owned();
-        list.as_array().unwrap().iter().map(one).collect()
-    };
-    let names: Vec<String> = keys.iter().map(|(name, _)| name.clone()).collect();
-    assert_eq!(ids(&document["verificationMethod"], "id"), names);
-    assert_eq!(ids(&set["keys"], "kid"), names);
-    assert_eq!(document["assertionMethod"], serde_json::json!(names));
-    keys
-}
-
-#[test]
-fn a_passport_outlives_the_key_that_signed_it() {
+/// A plant with a passport from before a rotation, and the draft of one from after it.
+fn rotated() -> (World, String, Draft) {
     let (mut world, scan) = sample();
-    let old = issue(world.draft(&scan.report), &*key("site")).unwrap();
-    assert_eq!(kid(old.jwt()), format!("{DID}#site"), "as it always was");
-    assert!(issue(world.draft(&scan.report), &*key("site.2")).is_err(), "it is not enrolled");
+    let before = issue(world.draft(&scan.report), &*key("site")).unwrap().jwt().to_owned();
+    world.rotate();
+    let scan = world.scan("spindle-7", &[Verdict::Confirmed]);
+    let after = world.draft(&scan.report);
+    (world, before, after)
+}
 
-    rotate(&mut world, "site", &["site", "site.2"]);
-    let new = issue(world.draft(&scan.report), &*key("site.2")).unwrap();
-    let later = format!("{DID}#site-{}", &print("site.2").to_string()[..16]);
-    assert_eq!(kid(new.jwt()), later);
-    revoke(&mut world, "site", "site", "site");
-    let newest = issue(world.draft(&scan.report), &*key("site.2")).unwrap();
-    assert!(issue(world.draft(&scan.report), &*key("site")).is_err(), "it was given up");
-    for jwt in [old.jwt(), new.jwt(), newest.jwt()] {
-        verify(jwt, Some(&world.anchors())).unwrap();
-    }
-    // Whoever has a JOSE library and the DID document finds the key of each.
-    let keys = published(&world);
-    let public = |name: &str| key(name).public();
-    assert_eq!(keys, [(format!("{DID}#site"), public("site")), (later, public("site.2"))]);
-
-    // A stolen key is published no more; passports from before still verify.
-    rotate(&mut world, "site", &["site.2", "site.3"]);
-    revoke(&mut world, "olga", "site", "site.2");
-    let keys = published(&world);
-    let left: Vec<_> = keys.iter().map(|(_, key)| *key).collect();
-    assert_eq!(left, [public("site"), public("site.3")]);
-    verify(new.jwt(), Some(&world.anchors())).unwrap();
-    assert!(issue(world.draft(&scan.report), &*key("site.2")).is_err());
+fn new_policy() -> LogPolicy {
+    let witnesses = ["witness-1", "witness-3"].map(vkey).to_vec();
+    LogPolicy::new(common::ORIGIN, signer_of("log-2").vkey().clone(), witnesses, 2).unwrap()
 }
 
 #[test]
-fn a_trace_of_a_run_whose_cell_and_site_have_other_keys_now_verifies() {
+fn passports_from_both_sides_of_a_rotation_verify() {
+    let (world, before, draft) = rotated();
+    let after = issue(draft, &*key("site")).unwrap();
+    for pin in [None, Some(world.anchors())] {
+        verify(&before, pin.as_ref()).unwrap();
+        let trust = verify(after.jwt(), pin.as_ref()).unwrap().trust().clone();
+        assert_eq!(trust.witnesses, ["witness-1", "witness-3"], "those that cosigned it");
+    }
+    // Who learned the new keys by another way believes them too, and no older checkpoint.
+    let newer = Anchors { log: new_policy(), ..world.anchors() };
+    verify(after.jwt(), Some(&newer)).unwrap();
+    assert!(verify(&before, Some(&newer)).unwrap_err().to_string().contains("log"));
+    // Stricter terms of a reader go with what was rotated.
+    let strict = Anchors { log: policy_of(&["witness-1", "mine"], 2), ..world.anchors() };
+    verify(after.jwt(), Some(&strict)).unwrap();
+}
+
+#[test]
+fn retired_and_unnamed_keys_sign_no_passport() {
+    let (mut world, _, draft) = rotated();
+    let report = draft.report;
+    let mut by = |log: &'static str, witnesses: [&'static str; 2]| {
+        world.signers = (log, witnesses);
+        issue(world.draft(&report), &*key("site")).map(drop).map_err(|e| e.to_string())
+    };
+    let retired = by("log", ["witness-1", "witness-2"]).unwrap_err();
+    assert!(retired.contains("the log's signature"), "{retired}");
+    let half = by("log-2", ["witness-1", "witness-2"]).unwrap_err();
+    assert!(half.contains("cosignatures"), "{half}");
+    by("log-3", ["witness-1", "witness-3"]).unwrap_err();
+    by("log-2", ["witness-1", "witness-3"]).unwrap();
+    // Without the rotation in its excerpt nothing says whose the new keys are.
+    for word in ["propose", "approve"] {
+        let mut draft = draft.clone();
+        let is = |e: &passport::ProvenLeaf| {
+            e.leaf.entry.statement.body.get(word).is_some() && e.index > 5
+        };
+        let at = draft.entries.iter().position(is).unwrap();
+        draft.entries.remove(at);
+        let error = issue(draft, &*key("site")).unwrap_err().to_string();
+        assert!(error.contains("the log's signature"), "{error}");
+    }
+    // A rotation that one officer alone signed brings nothing into force.
+    let (mut alone, scan) = sample();
+    let keys = plant::body::Keys {
+        log: Some(signer_of("log-2").vkey().clone()),
+        vault: None,
+        witnesses: None,
+    };
+    alone.log("olga", Body::Propose(plant::body::Change::Keys(keys)));
+    alone.signers.0 = "log-2";
+    let error = issue(alone.draft(&scan.report), &*key("site")).unwrap_err().to_string();
+    assert!(error.contains("the log's signature"), "{error}");
+}
+
+#[test]
+fn a_trace_may_hold_proofs_from_both_sides() {
     let (mut world, scan) = sample();
     let jwt = world.issue(scan.report);
-    rotate(&mut world, "cell-1", &["cell-1", "cell-1.2"]);
-    revoke(&mut world, "cell-1", "cell-1", "cell-1");
-    rotate(&mut world, "site", &["site.2"]);
-    let export = world.export(scan.order, &[(scan.report, jwt)]);
-    let trace =
-        passport::verify_trace(&serde_json::to_vec(&export).unwrap(), Some(&world.anchors()));
-    let trace = trace.unwrap();
-    assert!(trace.holds(), "{:?}", trace.checks);
-    issue(world.draft(&scan.report), &*key("site.2")).unwrap();
+    let early = world.export(scan.order, &[(scan.report, jwt.clone())]);
+    world.rotate();
+    let scanned = world.scan("spindle-7", &[Verdict::Confirmed]);
+    let later = world.issue(scanned.report);
+    let export = world.export(scanned.order, &[(scanned.report, later)]);
+    let holds = |export: &Value, pin: Option<&Anchors>| {
+        let trace = verify_trace(&serde_json::to_vec(export).unwrap(), pin).unwrap();
+        trace.checks.iter().find(|c| !c.ok).map_or(Ok(()), |c| Err(c.words.clone()))
+    };
+    let anchors = world.anchors();
+    for pin in [None, Some(&anchors)] {
+        assert_eq!(holds(&early, pin), Ok(()));
+        assert_eq!(holds(&export, pin), Ok(()));
+    }
+    // The proofs that a browser kept from before stand beside newer ones.
+    let mut mixed = world.export(scan.order, &[(scan.report, jwt)]);
+    for (n, entry) in early["entries"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(mixed["entries"][n]["index"], entry["index"]);
+        mixed["entries"][n]["proof"] = entry["proof"].clone();
+    }
+    assert_eq!(holds(&mixed, Some(&anchors)), Ok(()));
+    world.signers = ("log", ["witness-1", "witness-2"]);
+    let stolen = world.export(scanned.order, &[]);
+    assert!(holds(&stolen, Some(&anchors)).unwrap_err().contains("the log's signature"));
+    assert_eq!(id("spindle-7"), scan_part(&world, &scanned.report));
+}
+
+fn scan_part(world: &World, report: &base::Digest) -> base::Id {
+    world.plant.reports[report].report.part.clone()
 }

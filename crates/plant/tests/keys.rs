@@ -91,9 +91,12 @@ fn a_recording_is_verified_by_the_key_that_its_cell_had_then() {
     // Replaced by others at once, without a time of both.
     world.change("olga", cell(&[file("cell-1.3")]), &["omar"]);
     world.try_with("cell-1", "cell-1.3", recording(order, "bafy4")).unwrap();
-    for (root, expected) in
-        [("bafy1", vec![one]), ("bafy2", vec![one, two]), ("bafy3", vec![two]), ("bafy4", vec![three])]
-    {
+    for (root, expected) in [
+        ("bafy1", vec![one]),
+        ("bafy2", vec![one, two]),
+        ("bafy3", vec![two]),
+        ("bafy4", vec![three]),
+    ] {
         assert_eq!(keys(&world, root), expected, "{root}");
     }
     assert!(keys(&world, "bafy5").is_empty());
@@ -101,7 +104,8 @@ fn a_recording_is_verified_by_the_key_that_its_cell_had_then() {
     world.by("olga", revoke("cell-1", "cell-1.3"));
     assert_eq!(keys(&world, "bafy4"), [three]);
     // An excerpt without the other runs knows the same.
-    let mut excerpt = plant::Plant::begin(&proof::entry::Leaf::parse(&world.leaves[0]).unwrap()).unwrap();
+    let mut excerpt =
+        plant::Plant::begin(&proof::entry::Leaf::parse(&world.leaves[0]).unwrap()).unwrap();
     for (index, leaf) in (0u64..).zip(&world.leaves).skip(1) {
         let text = String::from_utf8_lossy(leaf);
         if !text.contains("bafy1") {
@@ -182,7 +186,9 @@ fn an_officer_counts_who_can_sign() {
 #[test]
 fn the_loss_of_one_officers_key_is_mended_by_the_others() {
     let end = NOW.plus(DAY);
-    for (lost, left) in [("olga", ["omar", "otto"]), ("omar", ["olga", "otto"]), ("otto", ["olga", "omar"])] {
+    for (lost, left) in
+        [("olga", ["omar", "otto"]), ("omar", ["olga", "otto"]), ("otto", ["olga", "omar"])]
+    {
         let mut world = three();
         let [first, second] = left;
         world.by(first, revoke(lost, lost));

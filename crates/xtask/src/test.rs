@@ -134,6 +134,7 @@ fn end_to_end(bin: &Path) -> Result<()> {
     }
     restored(&mut plant, &first, &passports)?;
     revoked_and_shredded(&plant, &again)?;
+    rotated(&mut plant, &first, &passports)?;
     // A restart replays everything from the disk and the plant goes on.
     plant.down();
     plant.up()?;
@@ -184,6 +185,45 @@ fn restored(plant: &mut Plant, job: &Value, passports: &Path) -> Result<()> {
     plant.by("analyst", &["recording", "fetch", root, "--grant", grant, "--out", &out])?;
     verify_apart(plant, &passports.join("flange-1.vc.jwt"))?;
     whole_job(plant, "flange-3", passports, &mut |words| eprintln!("   {words}"))?;
+    Ok(())
+}
+
+/// Log, witness and vault get new keys under a running cell and analyst; what was made
+/// before is read and verified after, from the anchors of the beginning.
+fn rotated(plant: &mut Plant, before: &Value, passports: &Path) -> Result<()> {
+    let public = |value: &Value| value["public"].as_str().map(str::to_owned).context("no key");
+    let log = public(&plant.by("site", &["keys", "make", "log"])?)?;
+    let vault = public(&plant.by("site", &["keys", "make", "vault"])?)?;
+    let witness = |plant: &Plant, arguments: &[&str]| -> Result<String> {
+        let mut command = Command::new(plant.bin().join("interlock-witness"));
+        command.args(arguments).arg("--dir").arg(plant.dir.join("witness-1"));
+        let output = command.output()?;
+        if !output.status.success() {
+            bail!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    };
+    let next = witness(plant, &["next"])?;
+    witness(plant, &["trust", &log])?;
+    plant.down();
+    plant.up()?;
+    let rotate = ["keys", "rotate", "--log", &log, "--witness", &next, "--vault", &vault];
+    plant.change("officer-1", &rotate)?;
+    witness(plant, &["switch"])?;
+    let mut quiet = |words: &str| eprintln!("   {words}");
+    whole_job(plant, "flange-4", passports, &mut quiet)?;
+
+    let grant = before["grant"].as_str().context("a job without a grant")?;
+    let grants = plant.by("auditor", &["grant", "list"])?;
+    let root = grants[grant]["grant"]["recordings"][0].as_str().context("no recording")?;
+    let out = plant.dir.with_file_name("before.mcap").display().to_string();
+    plant.by("analyst", &["recording", "fetch", root, "--grant", grant, "--out", &out])?;
+    let anchors = plant.dir.join("anchors.json").display().to_string();
+    for part in ["flange-1", "flange-4"] {
+        let file = passports.join(format!("{part}.vc.jwt")).display().to_string();
+        plant.call(&["--json", "passport", "verify", &file, "--anchors", &anchors])?;
+        verify_apart(plant, Path::new(&file))?;
+    }
     Ok(())
 }
 

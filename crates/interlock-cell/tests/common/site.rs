@@ -54,8 +54,8 @@ pub enum Lie {
 /// The keys of a log and of its witness.
 #[derive(Clone)]
 pub struct Keys {
-    log: Arc<LogSigner>,
-    witness: Arc<SecretKey>,
+    pub log: Arc<LogSigner>,
+    pub witness: Arc<SecretKey>,
 }
 
 impl Keys {

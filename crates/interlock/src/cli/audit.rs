@@ -122,7 +122,8 @@ fn from_folder(dir: &std::path::Path, anchors: &Anchors) -> Result<Vec<Vec<u8>>,
     reader.read_entries(0..size, size).map_err(|e| Failure::Broken(e.to_string()))
 }
 
-async fn from_site(context: &Context, anchors: &Anchors) -> Result<Vec<Vec<u8>>, Failure> {
+/// All leaves of the site's ledger, proven.
+pub async fn from_site(context: &Context, anchors: &Anchors) -> Result<Vec<Vec<u8>>, Failure> {
     let (_, client): (_, Client) = context.client()?;
     let mut follower =
         ::ledger::Follower::new(FromStart(anchors.clone()), Default::default(), 1 << 30);

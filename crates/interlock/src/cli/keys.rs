@@ -1,12 +1,13 @@
 //! `keys`: the plant's own keys, of the log, its witnesses and the vault.
 
 use super::{
+    audit,
     change::propose,
     context::{Context, Failure, table},
 };
 use base::Bytes;
 use clap::{Args, Subcommand, ValueEnum};
-use node::ring;
+use node::{Anchors, ring};
 use plant::{
     Rotation,
     body::{Change, Keys, Witnesses},
@@ -21,6 +22,10 @@ use serde::{Deserialize, Serialize};
 pub enum Verb {
     /// The keys in force and those before, with the entries that replaced them.
     List,
+    /// Print anchors.json with the keys in force, for who begins to trust the plant now:
+    /// retired keys are worth nothing to such a reader, nor are proofs from their time.
+    /// The whole ledger is replayed first.
+    Anchors,
     /// Make a new key in the site's folder (--dir), beside those that are there, and
     /// print its public half. It counts once a change names it.
     Make {
@@ -87,6 +92,14 @@ pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::List => {
             let known: Known = context.part("keys").await?;
             context.print(&known, |known| table(&["use", "key", "from", "until"], &rows(known)))
+        }
+        Verb::Anchors => {
+            let first = context.node()?.anchors;
+            let leaves = audit::from_site(context, &first).await?;
+            let plant = audit::fold(&leaves, &first, |_, _, _| {})?;
+            let log = plant.log_at(&first.log, plant.size).map_err(Failure::Broken)?;
+            let anchors = Anchors { log, ..first };
+            context.print(&anchors, |a| serde_json::to_string_pretty(a).unwrap_or_default())
         }
         Verb::Make { whose } => make(context, whose),
         Verb::Rotate(rotate) => {

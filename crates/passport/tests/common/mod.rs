@@ -42,7 +42,11 @@ pub fn vkey(name: &str) -> VKey {
 }
 
 pub fn log_signer() -> LogSigner {
-    LogSigner::new(ORIGIN, key("log")).unwrap()
+    signer_of("log")
+}
+
+pub fn signer_of(seed: &str) -> LogSigner {
+    LogSigner::new(ORIGIN, key(seed)).unwrap()
 }
 
 pub fn policy_of(witnesses: &[&str], quorum: usize) -> LogPolicy {
@@ -72,6 +76,8 @@ pub struct World {
     pub manifests: BTreeMap<String, SignedManifest>,
     pub pictures: Vec<(String, Vec<u8>)>,
     pub now: Millis,
+    /// Who signs checkpoints: the log's key and the witnesses, by their seeds.
+    pub signers: (&'static str, [&'static str; 2]),
     nonce: u8,
 }
 
@@ -115,6 +121,7 @@ impl World {
             manifests: BTreeMap::new(),
             pictures: Vec::new(),
             now,
+            signers: ("log", ["witness-1", "witness-2"]),
             nonce: 1,
         };
         let speed = Parameter {
@@ -149,6 +156,15 @@ impl World {
     pub fn change(&mut self, proposer: &str, change: Change) {
         let proposal = self.log(proposer, Body::Propose(change));
         self.log("omar", Body::Approve(Approve { proposal }));
+    }
+
+    /// Puts a new key of the log and a new witness in force, and signs with them.
+    pub fn rotate(&mut self) {
+        let keys = vec![vkey("witness-1"), vkey("witness-3")];
+        let witnesses = Some(Witnesses { keys, quorum: 2 });
+        let log = Some(signer_of("log-2").vkey().clone());
+        self.change("olga", Change::Keys(Keys { log, vault: Some(Bytes(vec![7; 32])), witnesses }));
+        self.signers = ("log-2", ["witness-1", "witness-3"]);
     }
 
     /// Signs a body and appends it.
@@ -347,9 +363,9 @@ impl World {
     pub fn checkpoint(&self) -> Vec<u8> {
         let tree = Tree::of(&self.leaves);
         let size = self.leaves.len() as u64;
-        let signed = log_signer().sign(size, merkle::root(&tree, size).unwrap());
+        let signed = signer_of(self.signers.0).sign(size, merkle::root(&tree, size).unwrap());
         let mut note = signed.note().to_vec();
-        for witness in ["witness-1", "witness-2"] {
+        for witness in self.signers.1 {
             let time = self.now.0 / 1000 + 1;
             let line = cosign(witness, &*key(witness), signed.checkpoint(), time).unwrap();
             note = append_signature_lines(&note, line.as_bytes());

@@ -14,7 +14,7 @@ use proof::{
     entry::{Entry, Leaf, Signature, Statement, VERSION},
     keys::{Invitation, Passkey, PublicKey, SecretKey, Signer},
     log::{
-        LogSigner, TlogProof, append_signature_lines, cosign,
+        KeyKind, LogSigner, TlogProof, VKey, append_signature_lines, cosign,
         merkle::{self, HashSource, leaf_hash, node_hash},
     },
     webauthn::Assertion,
@@ -1264,6 +1264,117 @@ fn ledgers(person: &Person) -> Vec<Value> {
             false,
             "a hold is in force",
         ),
+        ask(
+            "new keys of the plant",
+            &with(&|p| {
+                p.world.rotate();
+                joined(p);
+            }),
+            true,
+            "two officers put fresh keys in force",
+        ),
+        ask(
+            "new keys by one officer",
+            &with(&|p| {
+                let proposal = p.world.log("olga", Body::Propose(Change::Keys(fresh_keys())));
+                p.world.force("olga", Body::Approve(Approve { proposal }));
+            }),
+            false,
+            "two officers",
+        ),
+        ask(
+            "new keys that an operator proposes",
+            &with(&|p| {
+                let proposal = p.world.force("ivan", Body::Propose(Change::Keys(fresh_keys())));
+                p.world.force("ivan", Body::Approve(Approve { proposal }));
+            }),
+            false,
+            "security officers only",
+        ),
+    ]
+    .into_iter()
+    .chain(unsound_keys().into_iter().map(|(name, keys, why)| {
+        let leaves = with(&|p| {
+            p.world.rotate();
+            p.world.force("olga", Body::Propose(Change::Keys(keys.clone())));
+        });
+        ask(name, &leaves, false, why)
+    }))
+    .chain(unsound_geneses().into_iter().map(|(name, edit, why)| {
+        let mut leaf = with(&|_| ()).remove(0);
+        let body = &mut leaf.entry.statement.body["genesis"];
+        edit(body);
+        leaf.entry = Entry::sign(leaf.entry.statement, &*key("olga")).unwrap();
+        ask(name, &[leaf], false, why)
+    }))
+    .collect()
+}
+
+fn fresh_keys() -> Keys {
+    Keys {
+        log: Some(fixture::signer_of("log-3").vkey().clone()),
+        vault: Some(Bytes(vec![6; 32])),
+        witnesses: None,
+    }
+}
+
+/// Keys that may not follow those of [`World::rotate`].
+fn unsound_keys() -> Vec<(&'static str, Keys, &'static str)> {
+    let none = || Keys { log: None, vault: None, witnesses: None };
+    let log = |seed: &str| Keys { log: Some(fixture::signer_of(seed).vkey().clone()), ..none() };
+    let other = LogSigner::new("other.example/ledger", key("log-3")).unwrap();
+    let vault = |bytes: Vec<u8>| Keys { vault: Some(Bytes(bytes)), ..none() };
+    let witnesses = |names: &[&str], quorum: u32| {
+        let keys = names.iter().map(|name| fixture::vkey(name)).collect();
+        Keys { witnesses: Some(Witnesses { keys, quorum }), ..none() }
+    };
+    let alias = |name: &str, seed: &str| {
+        let public = key(seed).public();
+        let keys = vec![VKey::new(name, KeyKind::Witness, public).unwrap()];
+        Keys { witnesses: Some(Witnesses { keys, quorum: 1 }), ..none() }
+    };
+    vec![
+        ("keys that change nothing", none(), "something changes"),
+        ("the log's first key again", log("log"), "it was in use before"),
+        ("the log's key in force again", log("log-2"), "it was in use before"),
+        (
+            "a log key of another name",
+            Keys { log: Some(other.vkey().clone()), ..none() },
+            "named like the origin",
+        ),
+        ("a witness's key for the log", log("witness-1"), "it is a witness's"),
+        (
+            "a key of type 4 for the log",
+            Keys { log: Some(fixture::vkey("witness-4")), ..none() },
+            "type 1",
+        ),
+        ("a short key of the vault", vault(vec![1; 31]), "32 bytes"),
+        ("the vault's first key again", vault(vec![8; 32]), "it was in use before"),
+        ("no witnesses", witnesses(&[], 0), "at least one"),
+        ("a quorum of nobody", witnesses(&["witness-1"], 0), "at least one"),
+        ("a quorum of more than there are", witnesses(&["witness-1"], 2), "at most all"),
+        ("a witness twice", witnesses(&["witness-1", "witness-1"], 1), "distinct ones"),
+        ("a retired witness again", witnesses(&["witness-1", "witness-2"], 1), "it was replaced"),
+        ("a retired witness by another name", alias("w", "witness-2"), "it was replaced"),
+        ("the log's key for a witness", alias("w", "log-2"), "it is the log's"),
+        ("a retired log key for a witness", alias("w", "log"), "it was in use before"),
+    ]
+}
+
+type Edit = fn(&mut Value);
+
+/// Geneses whose own keys cannot work.
+fn unsound_geneses() -> Vec<(&'static str, Edit, &'static str)> {
+    vec![
+        ("a log key that is none", |g| g["log"] = "log".into(), "a verifier key"),
+        ("a log key of another origin", |g| g["origin"] = "other".into(), "named like the origin"),
+        ("a quorum of all and one", |g| g["quorum"] = 3.into(), "two witnesses"),
+        (
+            "a witness named twice",
+            |g| g["witnesses"][1] = g["witnesses"][0].clone(),
+            "distinct ones",
+        ),
+        ("a vault key of four bytes", |g| g["vault"] = "AAAAAA".into(), "32 bytes"),
     ]
 }
 
@@ -1317,15 +1428,7 @@ fn passports(person: &Person) -> Vec<Value> {
     };
     let (jwt, readable) = (issued.jwt().to_owned(), issued.to_json().unwrap());
     let html = issued.to_html(&world.picture_bytes()).unwrap();
-    let resigned = |change: &dyn Fn(&mut Value)| {
-        let mut payload = issued.credential().clone();
-        change(&mut payload);
-        let header = jwt.split('.').next().unwrap();
-        let payload = Bytes(canonical_object(&payload)).to_string();
-        let signed = format!("{header}.{payload}");
-        let signature = Bytes(key("site").sign(signed.as_bytes()).to_vec());
-        format!("{signed}.{signature}")
-    };
+    let resigned = |change: &dyn Fn(&mut Value)| resigned_of(&issued, change);
     let cut = |at: usize| jwt[..jwt.len() - at].to_owned();
     let leaf_of = |payload: &mut Value, word: &str| -> usize {
         let entries = payload["evidence"][0]["entries"].as_array().unwrap();
@@ -1456,6 +1559,74 @@ fn passports(person: &Person) -> Vec<Value> {
             false,
             "the quorum",
         ),
+    ]
+    .into_iter()
+    .chain(rotated_passports())
+    .collect()
+}
+
+/// A credential's payload, changed and signed again by the site.
+fn resigned_of(issued: &passport::Verified, change: &dyn Fn(&mut Value)) -> String {
+    let mut payload = issued.credential().clone();
+    change(&mut payload);
+    let header = issued.jwt().split('.').next().unwrap();
+    let payload = Bytes(canonical_object(&payload)).to_string();
+    let signed = format!("{header}.{payload}");
+    let signature = Bytes(key("site").sign(signed.as_bytes()).to_vec());
+    format!("{signed}.{signature}")
+}
+
+/// Passports from before and after a rotation of the log's key and a witness.
+fn rotated_passports() -> Vec<Value> {
+    let (mut world, scan) = fixture::sample();
+    let anchors = canonical_of(&world.anchors());
+    let site = key("site");
+    let before = passport::issue(world.draft(&scan.report), &*site).unwrap();
+    world.rotate();
+    let scan = world.scan("spindle-7", &[Verdict::Confirmed]);
+    let after = passport::issue(world.draft(&scan.report), &*site).unwrap();
+    let witnesses = ["witness-1", "witness-3"].map(fixture::vkey).to_vec();
+    let log = fixture::signer_of("log-2").vkey().clone();
+    let log = proof::log::LogPolicy::new(fixture::ORIGIN, log, witnesses, 2).unwrap();
+    let newer = canonical_of(&passport::Anchors { log, ..world.anchors() });
+    let strict = fixture::policy_of(&["witness-1", "mine"], 2);
+    let strict = canonical_of(&passport::Anchors { log: strict, ..world.anchors() });
+    let ask = |name: &str, file: &str, anchors: Option<&[u8]>, valid: bool, why: &str| {
+        let input = json!({ "file": b64(file), "anchors": anchors.map(b64) });
+        vector("passport", name, input, valid, why)
+    };
+    let mut signed_by = |log: &'static str, witnesses: [&'static str; 2]| {
+        world.signers = (log, witnesses);
+        let note = String::from_utf8(world.checkpoint()).unwrap();
+        resigned_of(&after, &|p| p["evidence"][0]["checkpoint"] = note.clone().into())
+    };
+    let retired = signed_by("log", ["witness-1", "witness-2"]);
+    let retired_log = signed_by("log", ["witness-1", "witness-3"]);
+    let retired_witness = signed_by("log-2", ["witness-1", "witness-2"]);
+    let unnamed = signed_by("log-3", ["witness-1", "witness-3"]);
+    let hidden = |word: &str| {
+        resigned_of(&after, &|p| {
+            let entries = p["evidence"][0]["entries"].as_array_mut().unwrap();
+            let is = |e: &Value| e["leaf"]["entry"]["statement"]["body"].get(word).is_some();
+            let at = entries.iter().rposition(is).unwrap();
+            entries.remove(at);
+        })
+    };
+    let pin = Some(anchors.as_slice());
+    let after = after.jwt();
+    vec![
+        ask("before a rotation", before.jwt(), pin, true, "the first keys signed it"),
+        ask("after a rotation", after, pin, true, "officers put these keys in force"),
+        ask("after a rotation, by itself", after, None, true, "by the plant's own words"),
+        ask("after a rotation, by newer anchors", after, Some(&newer), true, "the same keys"),
+        ask("after a rotation, by stricter terms", after, Some(&strict), true, "replaced as well"),
+        ask("before a rotation, by newer anchors", before.jwt(), Some(&newer), false, "older keys"),
+        ask("retired keys sign on", &retired, pin, false, "they count no longer"),
+        ask("a retired log key signs on", &retired_log, pin, false, "it counts no longer"),
+        ask("a retired witness cosigns on", &retired_witness, pin, false, "the quorum"),
+        ask("a log key that no entry names", &unnamed, pin, false, "it counts not yet"),
+        ask("a rotation without its proposal", &hidden("propose"), pin, false, "whose keys?"),
+        ask("a rotation without its approval", &hidden("approve"), pin, false, "two officers"),
     ]
 }
 

@@ -149,6 +149,11 @@ export function changeWords(change: import("./ledger/types").Change): string {
   if ("roles" in change) return `roles of ${change.roles.member}: ${change.roles.roles.join(", ") || "none"}`;
   if ("policy" in change) return "a new policy text";
   if ("program" in change) return `program ${change.program.id} with hash ${comparable(change.program.sha256)}`;
+  if ("keys" in change) {
+    const { log, witnesses, vault } = change.keys;
+    const whose = [...(log ? ["log"] : []), ...(witnesses ? ["witnesses"] : []), ...(vault ? ["vault"] : [])];
+    return `keys of the plant (${whose.join(", ") || "none"})`;
+  }
   return `template ${change.template.id}`;
 }
 

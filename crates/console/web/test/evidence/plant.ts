@@ -61,6 +61,20 @@ export class TestPlant {
     return plant;
   }
 
+  /** Puts a new log key and a new witness in force, and signs with them from that entry on. */
+  async rotate(officers: readonly [string, string] = ["ada", "bo"]): Promise<{ keys: Json; retire: () => void }> {
+    const [log, witness] = [await newKey(), await newKey()];
+    const [logKey, witnessKey] = [await vkey("hall-7.example/log", 1, log), await vkey("w1.example", 4, witness)];
+    const keys = { log: logKey.text, vault: toBase64Url(log.raw.slice().reverse()), witnesses: { keys: [witnessKey.text], quorum: 1 } };
+    const proposal = await this.state(officers[0], { propose: { keys } });
+    await this.state(officers[1], { approve: { proposal: proposal.id } });
+    const [oldLog, oldWitness] = [this.log, this.witness];
+    this.log = { key: log, id: logKey.id };
+    this.witness = { key: witness, id: witnessKey.id };
+    // A thief goes on with what was replaced.
+    return { keys, retire: () => ([this.log, this.witness] = [oldLog, oldWitness]) };
+  }
+
   member(id: string, roles: string[]): Json {
     const key = this.keys.get(id);
     const seal = id === "lab" ? { seal: toBase64Url(new Uint8Array(32).fill(7)) } : {};

@@ -37,6 +37,52 @@ async function check(entry: number | string): Promise<{ ok: boolean; words: stri
   return { ok, words: steps.map((step) => step.words).join(" | ") };
 }
 
+describe("a log whose keys were rotated", () => {
+  test("verifies before and after it, from the anchors of the beginning", async () => {
+    const made = await verifier();
+    await made.entry(run.order.index);
+    await plant.rotate();
+    const after = await plant.run("flange-2");
+    const late = await made.entry(after.order.index);
+    expect(late.checkpoint.size).toBe(plant.events.length);
+    expect(await check(run.order.index)).toMatchObject({ ok: true });
+    expect(await check(after.report.id)).toMatchObject({ ok: true, words: expect.stringContaining("(1 needed)") });
+    await plant.rotate();
+    expect(await check(after.report.id)).toMatchObject({ ok: true });
+    const last = await plant.run("flange-3");
+    expect((await made.entry(last.order.index)).index).toBe(last.order.index);
+  });
+
+  test("is red when retired keys sign on, for who knows the rotation and who does not", async () => {
+    const made = await verifier();
+    const { retire } = await plant.rotate();
+    const after = await plant.run("flange-2");
+    await made.entry(after.order.index);
+    retire();
+    await expect(made.entry(after.report.index)).rejects.toThrow("log");
+    // Who has only the first anchors reads the rules, finds the rotation, and looks again.
+    const fresh = await verifier();
+    await expect(fresh.keysAt("olga", after.report.index)).rejects.toThrow("the log's signature");
+    expect(await check(after.order.index)).toMatchObject({ ok: false, words: expect.stringContaining("the log's signature") });
+  });
+
+  test("is red when one officer alone put the keys in force, or hides how", async () => {
+    const { keys } = await plant.rotate(["ada", "ada"]);
+    expect(await check(run.order.index)).toMatchObject({ ok: false });
+    expect(keys).toBeDefined();
+  });
+
+  test("shows what a proposal of new keys replaces, as its ledger says", async () => {
+    const { keys } = await plant.rotate();
+    const made = await verifier();
+    const proposal = plant.events.find((event) => "propose" in event.body && "keys" in event.body.propose);
+    const shown = { change: { keys } as unknown as Change, proposer: "ada" };
+    const now = await made.proposal(proposal?.id ?? "", shown);
+    expect(now.keys?.log.log_key).toBe((keys as { log: string }).log);
+    expect(await differences(shown.change, now)).toEqual([]);
+  });
+});
+
 describe("an entry of a live site", () => {
   test("holds, by index and by identifier, for each entry of a run", async () => {
     for (const event of plant.events) {

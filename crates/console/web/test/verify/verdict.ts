@@ -84,8 +84,10 @@ const kinds: { [kind: string]: (input: Input) => Promise<unknown> } = {
         hashes(path),
       ),
     ),
-  proof: async (input) =>
-    verify.verifyTlogProof(await policy(input.policy), bytes(input.proof), bytes(input.leaf)),
+  proof: async (input) => {
+    const log = await policy(input.policy);
+    await verify.verifyTlogProof(() => log, bytes(input.proof), bytes(input.leaf));
+  },
   ledger: async (input) => {
     const leaves = shape.list(shape.base64url)(input.leaves ?? null, "the leaves");
     const [first, ...rest] = leaves.map((leaf) => verify.readLeaf(bytes(leaf)));

@@ -8,9 +8,9 @@
  * `interlock audit replay` finds that, for it reads the whole ledger. It evaluates the policy
  * (Cedar), too, which nothing here does.
  */
-import type { Change, Id, LedgerEvent, Member, MemberState, Role, Word } from "../ledger/types";
+import type { Change, Id, Keys, LedgerEvent, Member, MemberState, PlantKeys, Role, Word } from "../ledger/types";
 import type { InForce } from "../people/differ";
-import { Broken, canonical, Keyring, policyAt, rotationsOf, sha256Hex, toHex, utf8, verifyTlogProof, type Anchors, type Bytes, type Json, type Leaf, type PublicKey, type Rotation, type Signed, type WitnessedCheckpoint } from "../verify";
+import { Broken, canonical, Keyring, policyAt, rotationsOf, sha256Hex, toHex, utf8, verifyTlogProof, type Anchors, type Bytes, type Json, type Leaf, type LogPolicy, type PublicKey, type Rotation, type Signed, type WitnessedCheckpoint } from "../verify";
 import { entryId, leafBytes, leafShape } from "../verify/entry";
 import { isObject, parse } from "../verify/jcs";
 import type { Applied } from "../verify/keyring";
@@ -74,7 +74,7 @@ export class Verifier {
     const there = this.kept.get(key);
     if (there !== undefined && steps.list.length === 0) {
       return there.then((proven) => {
-        steps.list.push(...wordsOf(proven, this.anchors));
+        steps.list.push(...wordsOf(proven, this.needed(proven)));
         return proven;
       });
     }
@@ -87,7 +87,16 @@ export class Verifier {
   }
 
   private async verify(wanted: number | string, steps: Steps): Promise<Proven> {
-    const found = await steps.check("ledger", () => this.included(wanted), (made) => ledgerWords(made, this.anchors));
+    const found = await steps.check(
+      "ledger",
+      async () => {
+        const made = await this.included(wanted);
+        await this.covers(made.index);
+        await this.again(made);
+        return made;
+      },
+      (made) => ledgerWords(made, this.needed(made)),
+    );
     const signed = await steps.check("signature", () => this.signed(found), signatureWords);
     return { ...found, signed };
   }
@@ -167,6 +176,12 @@ export class Verifier {
     }
   }
 
+  /** What was proven before a rotation was known must hold by the keys after it, too. */
+  private async again({ leaf, index, proof }: Included): Promise<void> {
+    const log = (size: number): LogPolicy => policyAt(this.anchors.log, this.rotations, size);
+    if (this.rotations.length > 0) await verifyTlogProof(log, utf8(proof), leafBytes(leaf, `entry ${index}`));
+  }
+
   /**
    * Reads which keys officers put in the place of the anchors'. Their signatures are verified here;
    * that the entries stand on the ledger is proven by a checkpoint under those keys, as they are used.
@@ -184,6 +199,11 @@ export class Verifier {
     const more = rotations.length > this.rotations.length;
     if (more) this.rotations = rotations;
     return more;
+  }
+
+  /** How many witnesses had to cosign what an entry was proven with. */
+  private needed({ checkpoint }: Included): number {
+    return policyAt(this.anchors.log, this.rotations, checkpoint.size).quorum;
   }
 
   private checkGenesis(ring: Keyring): void {
@@ -209,7 +229,13 @@ export class Verifier {
     for (const word of RULES) indexes.push(...(await this.indexesOf(word, known)));
     if (indexes.length + known.size > MOST_RULES) throw new Broken("the rules", `at most ${MOST_RULES} changes are folded here`);
     const added = await inTurn(indexes, (index) => this.included(index));
-    this.rules = [...this.rules, ...added].sort((a, b) => a.index - b.index);
+    const rules = [...this.rules, ...added].sort((a, b) => a.index - b.index);
+    const rotations = await rotationsOf(rules);
+    if (rotations.length > this.rotations.length) {
+      this.rotations = rotations;
+      await inTurn(rules, (rule) => this.again(rule));
+    }
+    this.rules = rules;
     // Rings of fewer rules stay what they are: only later ones changed.
     this.scanned = newest.index;
   }
@@ -260,13 +286,24 @@ function inForce({ ring, changes }: Fold): InForce {
   const members = [...ring.members].map(([id, { member, keys, accepted, revoked }]): [Id, MemberState] => [
     id, { member: { ...(member as Member), keys: keys.map(({ key }) => key) }, accepted: Object.fromEntries(accepted), revoked: Object.fromEntries(revoked) },
   ]);
-  const now: InForce = { members: Object.fromEntries(members), programs: {}, templates: {}, policy: ring.anchors.policy };
+  const now: InForce = { members: Object.fromEntries(members), programs: {}, templates: {}, policy: ring.anchors.policy, keys: firstKeys(ring) };
   for (const change of changes) {
     if (change?.word === "policy") now.policy = change.value.text;
     if (change?.word === "program") now.programs[change.value.id] = change.value;
+    if (change?.word === "keys") now.keys = newKeys(now.keys ?? firstKeys(ring), change.value);
     if (change?.word === "template") now.templates[change.value.id] = change.value;
   }
   return now;
+}
+
+/** The plant's own keys as its genesis states them. */
+function firstKeys({ anchors: { log, origin, witnesses, quorum, vault } }: Keyring): PlantKeys {
+  return { log: { origin, log_key: log, witnesses, quorum }, vault };
+}
+
+function newKeys({ log, vault }: PlantKeys, keys: Keys): PlantKeys {
+  const { keys: witnesses, quorum } = keys.witnesses ?? { keys: log.witnesses, quorum: log.quorum };
+  return { log: { ...log, log_key: keys.log ?? log.log_key, witnesses, quorum }, vault: keys.vault ?? vault };
 }
 
 function nameOf(index: number, leaf: Leaf): string {
@@ -275,10 +312,9 @@ function nameOf(index: number, leaf: Leaf): string {
   return `entry ${index} (${word ?? "unknown"})`;
 }
 
-function ledgerWords({ index, id, checkpoint }: Included, anchors: Anchors): string {
+function ledgerWords({ index, id, checkpoint }: Included, needed: number): string {
   const { origin, size, root, witnesses, witnessedAt } = checkpoint;
   const time = new Date(witnessedAt).toISOString().slice(0, 19).replace("T", " ");
-  const needed = anchors.log.quorum;
   return (
     `Its text hashes to ${id.slice(0, 8)}…; that leaf stands at index ${index} of log ${origin} with ${size} entries (root ${toHex(root).slice(0, 8)}…). ` +
     `The log signed that state, and ${witnesses.join(", ")} cosigned it by ${time} UTC (${needed} needed).`
@@ -290,9 +326,9 @@ function signatureWords(signed: Signed): string {
   return `${signed.issuer} signed exactly this text ${means}; key ${signed.key.slice(0, 8)}… was enrolled at that place of the ledger, and no revocation before it was shown.`;
 }
 
-function wordsOf(proven: Proven, anchors: Anchors): { name: string; ok: true; words: string }[] {
+function wordsOf(proven: Proven, needed: number): { name: string; ok: true; words: string }[] {
   return [
-    { name: "ledger", ok: true, words: ledgerWords(proven, anchors) },
+    { name: "ledger", ok: true, words: ledgerWords(proven, needed) },
     { name: "signature", ok: true, words: signatureWords(proven.signed) },
   ];
 }

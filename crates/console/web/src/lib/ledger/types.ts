@@ -54,7 +54,16 @@ export interface Genesis {
 
 export type Change =
   | { member: Member } | { roles: { member: Id; roles: Role[] } } | { policy: { text: string } }
-  | { program: Program } | { template: Template };
+  | { program: Program } | { template: Template } | { keys: Keys };
+
+/** New keys of the plant itself; what is absent stays. */
+export interface Keys { log?: string; vault?: Base64Url; witnesses?: { keys: string[]; quorum: number } }
+
+/** The plant's own keys in force, as `/state/keys` shows them under `now`. */
+export interface PlantKeys {
+  log: { origin: string; log_key: string; witnesses: string[]; quorum: number };
+  vault: Base64Url;
+}
 
 /** What an entry states: one word, one value. */
 export type Body =

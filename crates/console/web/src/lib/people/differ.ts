@@ -1,6 +1,6 @@
 /** What a proposed change would change, compared with what is in force now. */
 import { foreign } from "../foreign";
-import type { Change, Id, Member, MemberState, Millis, Program, Role, Template } from "../ledger/types";
+import type { Change, Id, Keys, Member, MemberState, Millis, PlantKeys, Program, Role, Template } from "../ledger/types";
 import { comparable, utc } from "../words";
 import { keysOf, sortedRoles, type KeyView } from "./keys";
 
@@ -12,6 +12,8 @@ export interface InForce {
   programs: Record<Id, Program>;
   templates: Record<Id, Template>;
   policy: string;
+  /** The plant's own keys. */
+  keys?: PlantKeys;
 }
 
 function differs(what: string, before: string | null, after: string | null): Difference[] {
@@ -71,6 +73,23 @@ function programDiff(before: Program | undefined, after: Program): Difference[] 
   ];
 }
 
+/** A verifier key as people compare it: its name, and its material whole. */
+const vkeyWords = (key: string): string => key.replace("+", " ");
+
+function keysDiff(before: PlantKeys | undefined, after: Keys): Difference[] {
+  const had = before?.log.witnesses;
+  const has = after.witnesses?.keys;
+  const gone = had?.filter((key) => has !== undefined && !has.includes(key)) ?? [];
+  const fresh = has?.filter((key) => !(had ?? []).includes(key)) ?? [];
+  return [
+    ...(after.log === undefined ? [] : differs("log key", before ? vkeyWords(before.log.log_key) : null, vkeyWords(after.log))),
+    ...gone.map((key) => ({ what: "witness", before: vkeyWords(key), after: null })),
+    ...fresh.map((key) => ({ what: "witness", before: null, after: vkeyWords(key) })),
+    ...(after.witnesses === undefined ? [] : differs("quorum", before ? String(before.log.quorum) : null, String(after.witnesses.quorum))),
+    ...(after.vault === undefined ? [] : differs("vault key", before ? before.vault : null, after.vault)),
+  ];
+}
+
 /** What differs, fact by fact. A new policy text is compared by lines instead: `lineDiff`. */
 export async function differences(change: Change, now: InForce): Promise<Difference[]> {
   if ("member" in change) return memberDiff(now.members[change.member.id], change.member);
@@ -79,6 +98,7 @@ export async function differences(change: Change, now: InForce): Promise<Differe
     return differs("roles", before === undefined ? null : roleWords(before), roleWords(change.roles.roles));
   }
   if ("program" in change) return programDiff(now.programs[change.program.id], change.program);
+  if ("keys" in change) return keysDiff(now.keys, change.keys);
   if ("template" in change) {
     const [before, after] = [now.templates[change.template.id], change.template];
     return [
@@ -139,20 +159,30 @@ export async function cautions(change: Change, now: InForce, at: Millis): Promis
   }
   if ("policy" in change) return ["A policy decides who may do what: read every line of the difference first."];
   if ("program" in change) return ["An approved program moves a robot whenever an operator orders it: has somebody tried this file, with this hash?"];
+  if ("keys" in change) return keysCautions(change.keys);
   return [];
 }
 
+function keysCautions({ log, witnesses, vault }: Keys): string[] {
+  return [
+    ...(log === undefined ? [] : ["From this signature on the ledger is signed with the new key. The site must hold it, and a quorum of the witnesses must trust it already, or the plant stands still until they do."]),
+    ...(witnesses === undefined ? [] : ["Whoever holds these witnesses' keys vouches for the ledger from then on: compare each key with the person who runs that witness, by another way than this page."]),
+    ...(vault === undefined ? [] : ["Cells seal recordings to this key from then on: whoever holds it can open them."]),
+  ];
+}
+
 /** The kind of a change, as policies see it. */
-export function kindOf(change: Change): "member" | "roles" | "policy" | "program" | "template" {
+export function kindOf(change: Change): "member" | "roles" | "policy" | "program" | "template" | "keys" {
   if ("member" in change) return "member";
   if ("roles" in change) return "roles";
   if ("policy" in change) return "policy";
+  if ("keys" in change) return "keys";
   return "program" in change ? "program" : "template";
 }
 
 /** How many security officers must sign it. */
 export function officersNeeded(change: Change): number {
-  return ["member", "roles", "policy"].includes(kindOf(change)) ? 2 : 1;
+  return ["member", "roles", "policy", "keys"].includes(kindOf(change)) ? 2 : 1;
 }
 
 export interface Line { kind: "same" | "added" | "removed"; text: string }

@@ -8,7 +8,7 @@ import { Stream } from "../api/stream";
 import { foreign } from "../foreign";
 import type {
   CellView, Decision, Digest, GrantState, HoldState, Id, LedgerEvent, MemberState, OrderState,
-  Overview, Program, Proposal, RecordingState, Reported, Template, Word,
+  Overview, PlantKeys, Program, Proposal, RecordingState, Reported, Template, Word,
 } from "../ledger/types";
 import { wordOf } from "../ledger/types";
 import { Settle } from "./settle";
@@ -25,6 +25,7 @@ interface Parts {
   holds: Record<Digest, HoldState>;
   proposals: Record<Digest, Proposal>;
   policy: string;
+  keys: { now: PlantKeys } | null;
 }
 type Part = keyof Parts;
 
@@ -35,7 +36,7 @@ const paged: readonly Part[] = ["orders", "recordings", "grants", "reports"];
 /** Which parts an entry changes. */
 const touched: Record<Word, readonly Part[]> = {
   genesis: [], propose: ["proposals"],
-  approve: ["proposals", "members", "programs", "templates", "policy", "grants"],
+  approve: ["proposals", "members", "programs", "templates", "policy", "keys", "grants"],
   accept: ["members"], "revoke-key": ["members", "grants", "proposals"],
   order: ["orders"], "run-started": ["orders"], "run-ended": ["orders"],
   recording: ["recordings", "orders"], refused: ["orders"],
@@ -67,6 +68,7 @@ class PlantState {
   holds = $state.raw<Record<Digest, HoldState>>({});
   proposals = $state.raw<Record<Digest, Proposal>>({});
   policy = $state.raw("");
+  keys = $state.raw<{ now: PlantKeys } | null>(null);
   cells = $state.raw<CellView[]>([]);
   /** Entries that came while the console was open, newest first; bounded. */
   news = $state.raw<LedgerEvent[]>([]);
@@ -213,7 +215,7 @@ class PlantState {
 
 const blank: Parts = {
   members: {}, programs: {}, templates: {}, orders: {}, recordings: {}, grants: {}, reports: {},
-  holds: {}, proposals: {}, policy: "",
+  holds: {}, proposals: {}, policy: "", keys: null,
 };
 
 const all = Object.keys(blank) as Part[];

@@ -1,0 +1,88 @@
+//! A real cell while the plant's keys are rotated: running, asleep, and shown a log that
+//! retired keys sign.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use base::Bytes;
+use common::{Keys as Signers, Plant, id};
+use plant::{
+    Body, RunStatus,
+    body::{Approve, Change, Keys, Outcome, Witnesses},
+};
+use proof::{
+    keys::{SecretKey, Signer},
+    log::{KeyKind, LogSigner, VKey},
+};
+use std::sync::Arc;
+use vault::grant_key::{WrappedKey, public_of, unwrap};
+
+fn key(seed: u8) -> Arc<SecretKey> {
+    Arc::new(SecretKey::from_seed(&[seed; 32]).unwrap())
+}
+
+/// Signs checkpoints with these from now on; returns those before.
+fn signed_by(plant: &Plant, keys: Signers) -> Signers {
+    let before = plant.site.inside().signed_by.replace(keys);
+    before.unwrap_or_else(|| Signers::load(plant.dir.path()))
+}
+
+/// Puts new keys in force and signs with them from that entry on; returns the old ones.
+fn rotate(plant: &Plant, seed: u8) -> Signers {
+    let origin = plant.node("cell-1").anchors.log.origin().to_owned();
+    let log = Arc::new(LogSigner::new(&origin, key(seed)).unwrap());
+    let witness = key(seed + 1);
+    let vkey = VKey::new("plant.example/witness-1", KeyKind::Witness, witness.public()).unwrap();
+    let keys = Keys {
+        log: Some(log.vkey().clone()),
+        vault: Some(Bytes(public_of(&[seed + 2; 32]).unwrap().to_vec())),
+        witnesses: Some(Witnesses { keys: vec![vkey], quorum: 1 }),
+    };
+    let proposal = plant.state("olga", &Body::Propose(Change::Keys(keys)));
+    // The site signs each batch with the key in force after it; here it says nothing
+    // between the two.
+    plant.site.inside().gone = true;
+    plant.state("otto", &Body::Approve(Approve { proposal }));
+    let old = signed_by(plant, Signers { log, witness });
+    plant.site.inside().gone = false;
+    old
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_follows_new_keys_awake_and_asleep_and_no_retired_ones() {
+    let mut plant = Plant::start().await;
+    plant.run_cell();
+    plant.up().await;
+    rotate(&plant, 50);
+    let order = plant.order("part-1", 1);
+    plant.ended(&order, Outcome::Finished, 2).await;
+    // It sealed the recordings' keys to the vault's new key.
+    let deliveries: Vec<_> = plant.site.inside().keys.values().cloned().collect();
+    assert_eq!(deliveries.len(), 2);
+    for delivery in deliveries {
+        let claim = &delivery.manifest["claim"];
+        let text = |name: &str| claim[name].as_str().unwrap().as_bytes().to_vec();
+        let wrapped = WrappedKey { enc: delivery.key.enc, ciphertext: delivery.key.ciphertext };
+        unwrap(&[52; 32], &text("recording"), &text("root_cid"), &wrapped).unwrap();
+    }
+
+    // Twice while it sleeps.
+    plant.kill();
+    rotate(&plant, 60);
+    let old = rotate(&plant, 70);
+    plant.run_cell();
+    plant.up().await;
+    let order = plant.order("part-1", 1);
+    plant.ended(&order, Outcome::Finished, 2).await;
+
+    // A thief of the retired keys shows the true log, longer by an order.
+    let new = signed_by(&plant, old);
+    let order = plant.order("part-2", 1);
+    let asked = plant.site.inside().asked;
+    plant.until("the cell has asked again", |p| p.site.inside().asked > asked + 5).await;
+    assert_eq!(plant.order_state(&order).status, RunStatus::Pending, "a thief moved the robot");
+    assert!(plant.site.plant().holds_on(&id("cell-1")).next().is_none());
+    // It was no lie that outlasts the thief: the plant goes on.
+    signed_by(&plant, new);
+    plant.ended(&order, Outcome::Finished, 2).await;
+}
