@@ -23,7 +23,9 @@ test("the run page stays within memory over many runs", async ({ people }) => {
   }
   const [warm, last] = [seen[Math.min(2, seen.length - 1)], seen.at(-1)];
   if (warm === undefined || last === undefined) throw new Error("nothing was measured");
-  console.log(`heap after ${Math.min(3, RUNS)} runs ${(warm.bytes / 1e6).toFixed(1)} MB, after ${RUNS} runs ${(last.bytes / 1e6).toFixed(1)} MB`);
+  const rows = seen.flatMap(({ bytes, nodes, listeners }, i) =>
+    [1, 3].includes(i + 1) || (i + 1) % 10 === 0 || i + 1 === RUNS ? [`| ${i + 1} | ${(bytes / 1e6).toFixed(1)} | ${nodes} | ${listeners} |`] : []);
+  console.log(["| runs | heap, MB | DOM nodes | listeners |", "|---|---|---|---|", ...rows].join("\n"));
   // Each run leaves its entries (kept to the newest 200), nothing that grows with time.
   expect(last.bytes).toBeLessThan(warm.bytes + 3e6 + 0.4e6 * RUNS);
   expect(last.nodes).toBeLessThan(warm.nodes * 2 + 2000);
