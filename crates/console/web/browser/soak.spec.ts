@@ -4,6 +4,9 @@ import { cli, expect, test } from "./people";
 /** How many runs; `cargo xtask console browser --soak` asks for more. */
 const RUNS = Number(process.env["INTERLOCK_SOAK"] ?? "6");
 
+// A trace of a whole shift would itself be what fills the memory.
+test.use({ trace: "off" });
+
 test("the run page stays within memory over many runs", async ({ people }) => {
   test.setTimeout(60_000 * RUNS);
   const { page, devtools } = people.operator;
@@ -18,7 +21,8 @@ test("the run page stays within memory over many runs", async ({ people }) => {
   for (let run = 0; run < RUNS; run += 1) {
     const { id } = cli("operator", "order", "sign", "--cell", "cell-1", "--program", "scan", "--part", `soak-${run}`, "--yes") as { id: string };
     await page.evaluate((path) => { history.pushState(null, "", path); dispatchEvent(new PopStateEvent("popstate")); }, `/runs/${id}`);
-    await expect(page.getByRole("heading", { name: "Finished", exact: true })).toBeVisible({ timeout: 60_000 });
+    // On a busy machine the controller may fall silent, and the run fails: that is as much to hold in memory.
+    await expect(page.getByRole("heading", { name: /^(Finished|Failed)$/ })).toBeVisible({ timeout: 120_000 });
     seen.push(await heap());
   }
   const [warm, last] = [seen[Math.min(2, seen.length - 1)], seen.at(-1)];
