@@ -22,7 +22,7 @@ function handshake({ dir, port }: Fresh): Promise<{ authorized: boolean; protoco
 }
 
 base("from the first link to a finished run, over https, by what the pages say", async () => {
-  base.setTimeout(240_000);
+  base.setTimeout(480_000);
   const plant = await freshPlant();
   const browser = await browserOf(plant);
   try {

@@ -31,7 +31,7 @@ test("draw what is seen before anybody is signed in", async ({ browser }) => {
 });
 
 test("draw a plant that was just made", async () => {
-  test.setTimeout(120_000);
+  test.setTimeout(300_000);
   const plant = await freshPlant();
   const browser = await browserOf(plant);
   try {
