@@ -2,16 +2,12 @@
  * A plant as it was just made, over https: people who never saw Interlock follow what the
  * pages say from the first link to a finished run.
  */
-import { chromium, expect, test as base } from "@playwright/test";
-import { createHash, X509Certificate } from "node:crypto";
+import { expect, test as base, type Locator, type Page } from "@playwright/test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import { launchedWith } from "./chromium";
-import { freshLink, freshPlant, type Fresh } from "./fresh";
-import { enrol } from "./people";
-
-const HOST = "hall-7.test";
+import { browserOf, freshLink, freshPlant, HOST, type Fresh } from "./fresh";
+import { enrol, type Person } from "./people";
 
 /** What a client that trusts the plant's authority alone is told. */
 function handshake({ dir, port }: Fresh): Promise<{ authorized: boolean; protocol: string | null; alpn: string | false | null }> {
@@ -25,21 +21,15 @@ function handshake({ dir, port }: Fresh): Promise<{ authorized: boolean; protoco
   });
 }
 
-/** The key that the browser is to trust. */
-function pin({ dir }: Fresh): string {
-  const { publicKey } = new X509Certificate(readFileSync(join(dir, "site/tls/node.pem")));
-  return createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("base64");
-}
-
 base("from the first link to a finished run, over https, by what the pages say", async () => {
-  base.setTimeout(240_000);
-  const plant = await freshPlant(HOST);
-  const browser = await chromium.launch(launchedWith(`--host-resolver-rules=MAP ${HOST} 127.0.0.1`, `--ignore-certificate-errors-spki-list=${pin(plant)}`));
+  base.setTimeout(480_000);
+  const plant = await freshPlant();
+  const browser = await browserOf(plant);
   try {
     expect(await handshake(plant)).toEqual({ authorized: true, protocol: "TLSv1.3", alpn: "h2" });
-    const person = (member: string) => enrol(browser, member, freshLink(plant, member), plant.origin);
-    const steps = (page: import("@playwright/test").Page) => page.getByRole("region", { name: "First steps" });
-    const next = (page: import("@playwright/test").Page) => steps(page).locator("[aria-current=step]");
+    const person = (member: string): Promise<Person> => enrol(browser, member, freshLink(plant, member), plant.origin);
+    const steps = (page: Page): Locator => page.getByRole("region", { name: "First steps" });
+    const next = (page: Page): Locator => steps(page).locator("[aria-current=step]");
 
     const officer = await person("officer-1");
     const { page } = officer;

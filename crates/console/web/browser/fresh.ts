@@ -1,9 +1,12 @@
 /** A plant as `interlock init` leaves it, with a simulated robot: nobody is enrolled, no program is approved. */
+import { chromium, type Browser } from "@playwright/test";
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { createHash, X509Certificate } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { launchedWith } from "./chromium";
 
 const bin = process.env["INTERLOCK_BIN"] ?? "";
 
@@ -45,8 +48,11 @@ const gone = (child: ChildProcess): Promise<void> => new Promise((resolve) => {
   child.kill("SIGTERM");
 });
 
-/** Makes and starts a plant whose console is at `https://host:port`. */
-export async function freshPlant(host: string): Promise<Fresh> {
+/** The name under which a fresh plant's console is reached. */
+export const HOST = "hall-7.test";
+
+/** Makes and starts a plant whose console is at `https://HOST:port`. */
+export async function freshPlant(): Promise<Fresh> {
   const place = join(process.env["INTERLOCK_PLANT"] ?? "", "..");
   mkdirSync(place, { recursive: true });
   const dir = mkdtempSync(join(place, "fresh-"));
@@ -54,7 +60,7 @@ export async function freshPlant(host: string): Promise<Fresh> {
   const robot = await started("ursim", "--dashboard", "0", "--rtde", "0", "--control", "0", "--install-scan", "--json-ready", "--programs", programs);
   const base = await ports(6);
   const port = base + 5;
-  const origin = `https://${host}:${port}`;
+  const origin = `https://${HOST}:${port}`;
   const said = (name: string): string => String(robot.said[name]);
   execFileSync(join(bin, "interlock"), [
     "--json", "init", plant, "--name", "Hall 7", "--port", String(base), "--dashboard", said("dashboard"), "--rtde", said("rtde"), "--console-origin", origin,
@@ -70,6 +76,13 @@ export async function freshPlant(host: string): Promise<Fresh> {
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** A browser that finds a fresh plant by its name, and trusts the key of its certificate. */
+export function browserOf({ dir }: Fresh): Promise<Browser> {
+  const { publicKey } = new X509Certificate(readFileSync(join(dir, "site/tls/node.pem")));
+  const pin = createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("base64");
+  return chromium.launch(launchedWith(`--host-resolver-rules=MAP ${HOST} 127.0.0.1`, `--ignore-certificate-errors-spki-list=${pin}`));
 }
 
 /** The one-time link of a member of a fresh plant. */

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import { small } from "./palette";
 import { addresses } from "./screens";
-import { cli, linkOf, pageWithAuthenticator, test } from "./people";
+import { browserOf, freshLink, freshPlant } from "./fresh";
+import { cli, enrol, linkOf, pageWithAuthenticator, test } from "./people";
 
 const out = process.env["INTERLOCK_GALLERY"] ?? "gallery";
 
@@ -27,6 +28,24 @@ test("draw what is seen before anybody is signed in", async ({ browser }) => {
   await page.waitForTimeout(500);
   await draw(page, "enrol");
   await page.context().close();
+});
+
+test("draw a plant that was just made", async () => {
+  test.setTimeout(300_000);
+  const plant = await freshPlant();
+  const browser = await browserOf(plant);
+  try {
+    const { page } = await enrol(browser, "officer-1", freshLink(plant, "officer-1"), plant.origin);
+    await page.getByRole("region", { name: "First steps" }).waitFor();
+    await draw(page, "first");
+    const integrator = await enrol(browser, "integrator", freshLink(plant, "integrator"), plant.origin);
+    await integrator.visit("/changes?propose=program");
+    await integrator.page.getByLabel("Program file").setInputFiles(plant.program);
+    await draw(integrator.page, "propose");
+  } finally {
+    await browser.close();
+    await plant.end();
+  }
 });
 
 test("draw every screen", async ({ people }) => {

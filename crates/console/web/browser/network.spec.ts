@@ -1,11 +1,11 @@
 /** A network that loses answers, and a browser with many windows. */
-import { chromium, type Page } from "@playwright/test";
+import { chromium, type Browser, type Page } from "@playwright/test";
 import { launchedWith } from "./chromium";
 import { cli, expect, origin, pageWithAuthenticator, Person, robot, test } from "./people";
 import { Relay, type Way } from "./relay";
 
 /** The same person and passkey in another browser. */
-async function elsewhere(browser: import("@playwright/test").Browser, who: Person): Promise<Person> {
+async function elsewhere(browser: Browser, who: Person): Promise<Person> {
   const { credentials } = await who.devtools.send("WebAuthn.getCredentials", { authenticatorId: who.authenticator });
   const { page, devtools, authenticator } = await pageWithAuthenticator(browser);
   for (const credential of credentials) await devtools.send("WebAuthn.addCredential", { authenticatorId: authenticator, credential });

@@ -1,8 +1,10 @@
 /** Every page: nothing serious for axe, in light and dark, and it fits its screens. */
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { addresses, screens } from "./screens";
-import { expect, test } from "./people";
+import { cli, expect, plantDir, test } from "./people";
 
 test("axe finds nothing serious on any page, in light and dark", async ({ people }) => {
   test.setTimeout(600_000);
@@ -20,10 +22,23 @@ test("axe finds nothing serious on any page, in light and dark", async ({ people
   }
 });
 
-test("every page fits a desk, a tablet and a phone", async ({ people }) => {
+/** Approves a program whose names are as long as the ledger takes, with no place to break at. */
+function longNames(): void {
+  const id = "w".repeat(64);
+  const [file, about] = [join(plantDir, "../long.urp"), join(plantDir, "../long-about.json")];
+  writeFileSync(file, id);
+  const parameter = { title: "W".repeat(100), unit: "W".repeat(20), min: 0, max: 2_000_000_000, default: 1 };
+  writeFileSync(about, JSON.stringify({ id, title: "W".repeat(200), cells: ["cell-1"], parameters: { [id]: parameter } }));
+  const proposed = cli("integrator", "program", "add", file, "--about", about) as { id: string };
+  cli("officer-2", "change", "approve", proposed.id);
+}
+
+test("every page fits a desk, a tablet and a phone, with the longest names", async ({ people }) => {
   test.setTimeout(600_000);
+  longNames();
   const { page } = people.officer1;
-  for (const { name, path } of addresses()) {
+  const long = [{ name: "an order with long names", path: `/order?program=${"w".repeat(64)}&part=${"w".repeat(64)}` }];
+  for (const { name, path } of [...addresses(), ...long]) {
     await people.officer1.visit(path);
     for (const size of screens) {
       await page.setViewportSize(size);

@@ -1,8 +1,8 @@
-/** Makes a screenshot small: a PNG with at most 256 colours, which a page of text and lines is content with. */
+/** Makes a screenshot small: a PNG with at most 96 colours, which a page of text and lines is content with. */
 import { crc32, deflateSync, inflateSync } from "node:zlib";
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-const COLOURS = 256;
+const COLOURS = 96;
 
 interface Picture { width: number; height: number; channels: number; data: Buffer }
 

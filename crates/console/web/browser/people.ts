@@ -117,7 +117,7 @@ export const test = base.extend<object, { people: People }>({
       await use({ officer1, officer2, operator, auditor, engineer });
       for (const person of [officer1, officer2, operator, auditor, engineer]) await person.page.context().close();
     },
-    { scope: "worker", timeout: 120_000 },
+    { scope: "worker", timeout: 300_000 },
   ],
 });
 

@@ -34,7 +34,7 @@ export class Relay {
         if (way === "timeout") return answer.writeHead(504).end();
         const on = request({ host: "127.0.0.1", port, method, path: url, headers }, (got) => {
           if (way === "swallow") return void read(got).then(() => asked.socket.destroy());
-          answer.writeHead(got.statusCode ?? 502, got.headers);
+          answer.writeHead(got.statusCode ?? 502, got.headers).flushHeaders();
           got.pipe(answer);
         });
         on.on("error", () => answer.destroy());

@@ -34,6 +34,7 @@ export function addresses(): Address[] {
     { name: "reports", path: "/reports" },
     { name: "report", path: `/reports/${report}` },
     { name: "models", path: "/models" },
+    { name: "passports", path: "/passport" },
     { name: "passport", path: `/passport/${reports[report]?.report.part ?? "flange-1"}` },
     { name: "trace", path: `/trace?order=${order}` },
     { name: "ledger", path: "/ledger" },

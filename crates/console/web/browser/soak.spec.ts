@@ -4,6 +4,9 @@ import { cli, expect, test } from "./people";
 /** How many runs; `cargo xtask console browser --soak` asks for more. */
 const RUNS = Number(process.env["INTERLOCK_SOAK"] ?? "6");
 
+// A trace of a whole shift would itself be what fills the memory.
+test.use({ trace: "off" });
+
 test("the run page stays within memory over many runs", async ({ people }) => {
   test.setTimeout(60_000 * RUNS);
   const { page, devtools } = people.operator;
@@ -18,12 +21,15 @@ test("the run page stays within memory over many runs", async ({ people }) => {
   for (let run = 0; run < RUNS; run += 1) {
     const { id } = cli("operator", "order", "sign", "--cell", "cell-1", "--program", "scan", "--part", `soak-${run}`, "--yes") as { id: string };
     await page.evaluate((path) => { history.pushState(null, "", path); dispatchEvent(new PopStateEvent("popstate")); }, `/runs/${id}`);
-    await expect(page.getByRole("heading", { name: "Finished", exact: true })).toBeVisible({ timeout: 60_000 });
+    // On a busy machine the controller may fall silent, and the run fails: that is as much to hold in memory.
+    await expect(page.getByRole("heading", { name: /^(Finished|Failed)$/ })).toBeVisible({ timeout: 120_000 });
     seen.push(await heap());
   }
   const [warm, last] = [seen[Math.min(2, seen.length - 1)], seen.at(-1)];
   if (warm === undefined || last === undefined) throw new Error("nothing was measured");
-  console.log(`heap after ${Math.min(3, RUNS)} runs ${(warm.bytes / 1e6).toFixed(1)} MB, after ${RUNS} runs ${(last.bytes / 1e6).toFixed(1)} MB`);
+  const rows = seen.flatMap(({ bytes, nodes, listeners }, i) =>
+    [1, 3].includes(i + 1) || (i + 1) % 10 === 0 || i + 1 === RUNS ? [`| ${i + 1} | ${(bytes / 1e6).toFixed(1)} | ${nodes} | ${listeners} |`] : []);
+  console.log(["| runs | heap, MB | DOM nodes | listeners |", "|---|---|---|---|", ...rows].join("\n"));
   // Each run leaves its entries (kept to the newest 200), nothing that grows with time.
   expect(last.bytes).toBeLessThan(warm.bytes + 3e6 + 0.4e6 * RUNS);
   expect(last.nodes).toBeLessThan(warm.nodes * 2 + 2000);

@@ -44,9 +44,9 @@ export function utc(at: Millis): string {
   return new Date(at).toISOString().replace("T", " ").replace("Z", " UTC");
 }
 
-/** What a machine says, for people: times in the viewer's zone, names without backticks. */
+/** What a machine says, for people: times in the viewer's zone, names without backticks, digests short. */
 export function humane(text: string): string {
-  return text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, (at) => localTime(Date.parse(at))).replace(/`([^`]*)`/g, "$1");
+  return text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, (at) => localTime(Date.parse(at))).replace(/`([^`]*)`/g, "$1").replace(/\b[0-9a-f]{64}\b/g, short);
 }
 
 /** A span of time: "3 min 20 s". */

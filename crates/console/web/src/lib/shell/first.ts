@@ -38,7 +38,7 @@ function enrolment(known: Known, role: Role, wanted: number, title: string): Ste
   const of = Object.values(known.members).filter(({ member }) => member.roles.includes(role));
   const open = of.filter(({ member }) => !known.able.has(member.id));
   const done = of.length - open.length >= wanted;
-  const how = "opens the one-time link that is theirs and makes a passkey. A new plant's links lie in its folder, as enrol-link.txt of each person; more are made on People.";
+  const how = "opens the one-time link (in a new plant, enrol-link.txt in that person's folder) and makes a passkey.";
   const words = of.length < wanted ? `${title.toLowerCase().includes("two") ? "Fewer than two people have" : "Nobody has"} that role: invite somebody.` : `${list(open.map(({ member }) => foreign(member.name)))} ${how}`;
   return done ? { title, done, words: "" } : { title, done, words, link: peopleLink };
 }

@@ -1,6 +1,6 @@
 /** Whether a cell will move now, in one sentence, from what it says of itself. */
 import type { CellStatus, CellView, OrderState } from "../ledger/types";
-import type { Tone } from "../words";
+import { humane, type Tone } from "../words";
 
 export interface Stance {
   tone: Tone;
@@ -10,9 +10,9 @@ export interface Stance {
   because: string;
 }
 
-/** A sentence for people: names without the backticks that machines put around them. */
+/** A sentence for people. */
 function sentence(text: string): string {
-  const bare = text.replace(/`([^`]*)`/g, "$1");
+  const bare = humane(text);
   const whole = bare.charAt(0).toUpperCase() + bare.slice(1);
   return /[.!?]$/.test(whole) ? whole : `${whole}.`;
 }
