@@ -19,6 +19,14 @@ pub fn library() -> Option<PathBuf> {
     folders.flatten().map(|folder| folder.path().join(LIBRARY)).find(|path| path.exists())
 }
 
+/// Removes what the library shares for a process that was killed before it could.
+pub fn tidy(pid: u32) {
+    for name in ["faketime_shm_", "sem.faketime_sem_"] {
+        // The library may have been kept out of it.
+        let _ = fs::remove_file(format!("/dev/shm/{name}{pid}"));
+    }
+}
+
 /// The clock of one machine.
 pub struct Clock {
     library: PathBuf,

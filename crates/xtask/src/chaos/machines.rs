@@ -31,6 +31,8 @@ pub struct Machines {
     bin: PathBuf,
     dir: PathBuf,
     all: Vec<Machine>,
+    /// Every process that ever was one of them.
+    pids: Vec<u32>,
     relay: Relay,
 }
 
@@ -63,7 +65,7 @@ impl Machines {
             of("cell-1", "interlock-cell", &["run", "--dir"], Some("cell"))?,
             of("analyst", "interlock-analyst", &["run", "--dir"], None)?,
         ];
-        let mut machines = Self { bin: bin.into(), dir: dir.into(), all, relay };
+        let mut machines = Self { bin: bin.into(), dir: dir.into(), all, pids: Vec::new(), relay };
         machines.heal()?;
         Ok(machines)
     }
@@ -241,6 +243,7 @@ impl Machines {
                 .stderr(open()?)
                 .spawn()
                 .with_context(|| format!("cannot start `{}`", machine.program))?;
+            self.pids.push(child.id());
             machine.child = Some(child);
         }
         Ok(())
@@ -265,5 +268,6 @@ impl Drop for Machines {
                 let _ = child.wait();
             }
         }
+        self.pids.iter().copied().for_each(clock::tidy);
     }
 }
