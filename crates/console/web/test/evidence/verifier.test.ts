@@ -72,6 +72,16 @@ describe("a log whose keys were rotated", () => {
     expect(keys).toBeDefined();
   });
 
+  test("goes into an export whose proofs rest on a state after it", async () => {
+    const made = await verifier();
+    await plant.rotate();
+    await plant.run("flange-2");
+    const trust = { anchors: made.anchors, raw: plant.anchors as unknown as Json, pinned: true, differs: false };
+    const bundle = await bundleOf(run.order.id, plant.concerning(run.order.id), made, trust, source, 5, () => {});
+    const words = bundle.entries.map(({ leaf }) => Object.keys(leaf.entry.statement.body as object)[0]);
+    expect(words.filter((word) => word === "propose" || word === "approve")).toEqual(["propose", "approve"]);
+  });
+
   test("shows what a proposal of new keys replaces, as its ledger says", async () => {
     const { keys } = await plant.rotate();
     const made = await verifier();

@@ -1,6 +1,6 @@
 /**
  * Everything that an audit of one run needs, in one file: the anchors, each leaf of the run with
- * a C2SP tlog-proof of its own, the leaves that changed the rules before it, the recordings'
+ * a C2SP tlog-proof of its own, the leaves that changed the rules up to the newest proof's state, the recordings'
  * manifests and the passports. Each leaf was verified here before it went in.
  */
 import type { Digest, LedgerEvent, Millis } from "../ledger/types";
@@ -49,13 +49,14 @@ export async function bundleOf(
   const all = [...events, ...(await earlier(order, events, manifests, reader))];
   const indexes = [...new Set(all.map((event) => event.index))];
   let done = 0;
-  const run = await inTurn(indexes, async (at): Promise<ProvenLeaf> => {
-    const { index, leaf, proof } = await verifier.entry(at);
+  const run = await inTurn(indexes, async (at) => {
+    const { index, leaf, proof, checkpoint } = await verifier.entry(at);
     progress(++done, indexes.length);
-    return { index, leaf, proof };
+    return { index, leaf, proof, size: checkpoint.size };
   });
-  const rules = await verifier.rulesBefore(Math.max(...indexes));
-  const entries = [...rules, ...run.filter((leaf) => !rules.some((rule) => rule.index === leaf.index))];
+  const rules = await rulesOf(run.map(({ size }) => size), verifier);
+  const others = run.filter((leaf) => !rules.some((rule) => rule.index === leaf.index));
+  const entries = [...rules, ...others].map(({ index, leaf, proof }): ProvenLeaf => ({ index, leaf, proof }));
   return {
     format: FORMAT,
     order,
@@ -65,6 +66,17 @@ export async function bundleOf(
     manifests,
     passports: await passportsOf(events, reader),
   };
+}
+
+/** The changes of the rules up to the newest state that a proof rests on: they say whose signatures count on it. */
+async function rulesOf(sizes: readonly number[], verifier: Verifier): Promise<(ProvenLeaf & { size: number })[]> {
+  let newest = Math.max(...sizes);
+  for (;;) {
+    const rules = await verifier.rulesWithin(newest);
+    const size = Math.max(newest, ...rules.map((rule) => rule.size));
+    if (size === newest) return rules;
+    newest = size;
+  }
 }
 
 async function manifestsOf(events: readonly LedgerEvent[], reader: Reader): Promise<Record<string, Json>> {

@@ -56,6 +56,7 @@ const LAST = Number.MAX_SAFE_INTEGER;
 export class Verifier {
   /** Keys of the log that took the place of the anchors'. */
   private rotations: readonly Rotation[] = [];
+  private rotating: Promise<void> | null = null;
   private rules: Included[] = [];
   /** The newest index that was there when the rules were read. */
   private scanned = -1;
@@ -142,10 +143,11 @@ export class Verifier {
     return inForce(await this.foldAt(LAST));
   }
 
-  /** The leaves of all changes of the rules before an index: what an audit folds. */
-  async rulesBefore(index: number): Promise<{ index: number; leaf: Leaf; proof: string }[]> {
-    await this.covers(index);
-    return this.rules.filter((rule) => rule.index < index).map(({ index: at, leaf, proof }) => ({ index: at, leaf, proof }));
+  /** The leaves of all changes of the rules among the first entries: what an audit folds. */
+  async rulesWithin(size: number): Promise<{ index: number; leaf: Leaf; proof: string; size: number }[]> {
+    await this.covers(size - 1);
+    const within = this.rules.filter((rule) => rule.index < size);
+    return within.map(({ index, leaf, proof, checkpoint }) => ({ index, leaf, proof, size: checkpoint.size }));
   }
 
   /** A leaf that stands in a witnessed log. */
@@ -168,10 +170,15 @@ export class Verifier {
   /** Verifies a proof under the keys in force, and looks for new ones when these did not sign it. */
   private async witnessed(proof: Bytes, leaf: Bytes): Promise<{ index: number; checkpoint: WitnessedCheckpoint }> {
     const verify = (): ReturnType<typeof verifyTlogProof> => verifyTlogProof((size) => policyAt(this.anchors.log, this.rotations, size), proof, leaf);
+    const known = this.rotations;
     try {
       return await verify();
     } catch (error) {
-      if (!(error instanceof Broken) || !(await this.rotated())) throw error;
+      if (!(error instanceof Broken)) throw error;
+      // Several proofs come at once after a rotation: one look is enough for all.
+      this.rotating ??= this.rotated().finally(() => (this.rotating = null));
+      await this.rotating;
+      if (this.rotations === known) throw error;
       return verify();
     }
   }
@@ -186,7 +193,7 @@ export class Verifier {
    * Reads which keys officers put in the place of the anchors'. Their signatures are verified here;
    * that the entries stand on the ledger is proven by a checkpoint under those keys, as they are used.
    */
-  private async rotated(): Promise<boolean> {
+  private async rotated(): Promise<void> {
     const indexes: number[] = [];
     for (const word of RULES) indexes.push(...(await this.indexesOf(word, new Set())));
     const told = await inTurn(indexes.sort((a, b) => a - b), async (index) => {
@@ -194,11 +201,9 @@ export class Verifier {
       return { index, leaf: leafShape((isObject(value) ? value["leaf"] : null) ?? null, `entry ${index}`) };
     });
     const [first] = told;
-    if (first === undefined || (await entryId(first.leaf.entry)) !== this.anchors.genesis) return false;
+    if (first === undefined || (await entryId(first.leaf.entry)) !== this.anchors.genesis) return;
     const rotations = await rotationsOf(told);
-    const more = rotations.length > this.rotations.length;
-    if (more) this.rotations = rotations;
-    return more;
+    if (rotations.length > this.rotations.length) this.rotations = rotations;
   }
 
   /** How many witnesses had to cosign what an entry was proven with. */
