@@ -177,7 +177,10 @@ async fn a_site_comes_back_from_its_backup_and_an_old_one_never_forks() {
     refused(&["restore", &backup, &site, "--key", &key], "not empty");
     for folder in [&first, &second] {
         let restored = done(&["restore", &backup, folder, "--key", &key]);
-        assert_eq!((&restored["recordings"], &restored["findings"]), (&1.into(), &Value::Array(vec![])));
+        assert_eq!(
+            (&restored["recordings"], &restored["findings"]),
+            (&1.into(), &Value::Array(vec![]))
+        );
         assert_eq!(restored["entries"], taken["taken"]["entries"]);
     }
     for secret in ["log.key", "sign.key", "data/keys/master.key"] {

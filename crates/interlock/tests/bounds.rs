@@ -85,9 +85,9 @@ async fn ten_gigabytes_are_refused_and_not_held() {
     let before = memory(plant.site.id());
     for path in ["/api/v1/entries", "/api/v1/entries/explanation", "/api/v1/cosignatures"] {
         let piece = vec![b'x'; 1 << 20];
-        let pieces = futures::stream::iter((0..10 * 1024).map(move |_| {
-            Ok::<_, std::io::Error>(piece.clone())
-        }));
+        let pieces = futures::stream::iter(
+            (0..10 * 1024).map(move |_| Ok::<_, std::io::Error>(piece.clone())),
+        );
         let body = reqwest::Body::wrap_stream(pieces);
         let request = client.request(Method::POST, path).header("content-type", "application/json");
         let sent = tokio::time::timeout(Duration::from_secs(60), request.body(body).send());
@@ -106,7 +106,8 @@ async fn one_member_submits_so_many_entries_a_minute_and_others_go_on() {
     plant.site.wait().unwrap();
     let path = plant.folder("site").join("interlock.toml");
     let known = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, known.replace("entries_a_minute = 6000", "entries_a_minute = 20")).unwrap();
+    std::fs::write(&path, known.replace("entries_a_minute = 6000", "entries_a_minute = 20"))
+        .unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_interlock"));
     let command = command.arg("serve").arg(plant.folder("site"));
     plant.site = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -117,9 +118,8 @@ async fn one_member_submits_so_many_entries_a_minute_and_others_go_on() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), ready).await.expect("the site is ready");
-    let hold = |nth: u32| {
-        Body::Hold(Hold { cell: Some(id("cell-1")), reason: format!("number {nth}") })
-    };
+    let hold =
+        |nth: u32| Body::Hold(Hold { cell: Some(id("cell-1")), reason: format!("number {nth}") });
     let mut taken = 0;
     let mut refused = 0;
     for nth in 0..60 {

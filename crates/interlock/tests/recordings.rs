@@ -6,7 +6,10 @@ mod common;
 
 use api::{Delivery, SealedKey};
 use base::{Digest, sha256};
-use common::{house::{House, Parcel}, id};
+use common::{
+    house::{House, Parcel},
+    id,
+};
 use node::{Client, Node, now};
 use plant::{
     Body,

@@ -38,9 +38,7 @@ pub enum CopyError {
 /// The tiles and bundles of a log of `size` entries, bundles first.
 pub fn tiles(size: u64) -> impl Iterator<Item = Tile> {
     let levels = std::iter::once(None).chain((0..8).map(Some));
-    levels.flat_map(move |level| {
-        (0..).map_while(move |index| Tile::of(level, index, size))
-    })
+    levels.flat_map(move |level| (0..).map_while(move |index| Tile::of(level, index, size)))
 }
 
 /// The checkpoint that a reader of this log sees, verified; none before the first.
@@ -52,9 +50,8 @@ pub fn published(
     let path = dir.join(CHECKPOINT);
     match fs.read(&path) {
         Ok(note) => {
-            let unfit = |e: &dyn std::fmt::Display| {
-                CopyError::Unfit(format!("`{}`: {e}", path.display()))
-            };
+            let unfit =
+                |e: &dyn std::fmt::Display| CopyError::Unfit(format!("`{}`: {e}", path.display()));
             policy.verify_checkpoint(&note).map(Some).map_err(|e| unfit(&e))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

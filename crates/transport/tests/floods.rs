@@ -201,11 +201,8 @@ async fn an_answer_that_is_not_read_is_dropped() {
 
     let stream = site.member(b"h2").await;
     let mut builder = h2::client::Builder::new();
-    let (mut send, connection) = builder
-        .initial_window_size(0)
-        .handshake::<_, Bytes>(stream)
-        .await
-        .unwrap();
+    let (mut send, connection) =
+        builder.initial_window_size(0).handshake::<_, Bytes>(stream).await.unwrap();
     let connection = tokio::spawn(connection);
     let request = http::Request::get("https://127.0.0.1/endless").body(()).unwrap();
     let (answer, _) = send.send_request(request, true).unwrap();

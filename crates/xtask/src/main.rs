@@ -43,9 +43,10 @@ cargo xtask COMMAND
   drill [--json]          start a plant and attack it
   chaos [--kills N] [--seed N] [--json] [--docs]
                           kill, freeze and cut off the machines of a working plant
-  release [--twice] [--out DIR]
+  release [--twice | --sbom] [--out DIR]
                           the programs, reproducibly, with SBOMs and SHA256SUMS
-                          (--twice: build in two folders and compare)
+                          (--twice: build in two folders and compare; --sbom: only
+                          the lists of what they are made of)
   deps [--bless]          compare each core crate's dependencies with its list
 ";
 

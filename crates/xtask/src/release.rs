@@ -24,7 +24,13 @@ const PROGRAMS: [&str; 4] =
 
 /// Runs it.
 pub fn run(arguments: &[String]) -> Result<()> {
-    let out = option(arguments, "--out").map_or_else(|| target().join("release-dist"), PathBuf::from);
+    let out =
+        option(arguments, "--out").map_or_else(|| target().join("release-dist"), PathBuf::from);
+    if flag(arguments, "--sbom") {
+        // Of the working tree, without building anything.
+        fresh(&out)?;
+        return lists(&root(), &out).map(|_| ());
+    }
     let commit = said("git", &["rev-parse", "HEAD"])?;
     if !said("git", &["status", "--porcelain"])?.is_empty() {
         eprintln!("   the working tree has changes: what is built is the commit {commit}");
@@ -53,7 +59,11 @@ pub fn run(arguments: &[String]) -> Result<()> {
     fs::write(out.join("reproducible.json"), serde_json::to_vec_pretty(&value)?)?;
     println!("{value:#}");
     if !same {
-        bail!("two builds of {commit} differ: compare `{}` and `{}`", out.display(), second.dir.display());
+        bail!(
+            "two builds of {commit} differ: compare `{}` and `{}`",
+            out.display(),
+            second.dir.display()
+        );
     }
     Ok(())
 }
@@ -77,11 +87,8 @@ fn built(dir: &Path, commit: &str) -> Result<Built> {
     let epoch = said("git", &["show", "--no-patch", "--format=%ct", commit])?;
     let web = source.join("crates/console/web");
     step("the console");
-    for arguments in [
-        &["ci", "--no-audit", "--no-fund"][..],
-        &["run", "types"],
-        &["run", "build"],
-    ] {
+    for arguments in [&["ci", "--no-audit", "--no-fund"][..], &["run", "types"], &["run", "build"]]
+    {
         must(npm(&web, arguments).env("SOURCE_DATE_EPOCH", &epoch))?;
     }
     step("the programs");
@@ -91,22 +98,30 @@ fn built(dir: &Path, commit: &str) -> Result<Built> {
         .map(|name| (name.to_owned(), build.join("release").join(name)))
         .into_iter()
         .collect();
-    for (name, text) in [
-        ("sbom-rust.cdx.json", sbom::rust(&source, &PROGRAMS)?),
+    files.extend(lists(&source, dir)?);
+    Ok(Built { dir: dir.to_owned(), files })
+}
+
+/// Writes what the programs and the console of a source folder are made of.
+fn lists(source: &Path, into: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let web = source.join("crates/console/web");
+    let mut files = BTreeMap::new();
+    for (name, list) in [
+        ("sbom-rust.cdx.json", sbom::rust(source, &PROGRAMS)?),
         ("sbom-console.cdx.json", sbom::npm(npm(&web, &["sbom"]))?),
     ] {
-        let path = dir.join(name);
-        fs::write(&path, serde_json::to_vec_pretty(&text)?)?;
+        let path = into.join(name);
+        fs::write(&path, serde_json::to_vec_pretty(&list)?)?;
         files.insert(name.to_owned(), path);
     }
-    Ok(Built { dir: dir.to_owned(), files })
+    Ok(files)
 }
 
 /// The compiler sees fixed names for the folders of this machine.
 fn compile(source: &Path, build: &Path, epoch: &str) -> Result<Command> {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"))
-    });
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
     let home = home.context("neither CARGO_HOME nor HOME is set")?;
     // The last that fits wins: what lies inside comes behind.
     let maps = [(home.as_path(), "/cargo"), (source, "/interlock"), (build, "/build")];
@@ -117,8 +132,7 @@ fn compile(source: &Path, build: &Path, epoch: &str) -> Result<Command> {
         rust.push(format!("--remap-path-prefix={from}={to}"));
         c.push(format!("-ffile-prefix-map={from}={to}"));
     }
-    let mut command =
-        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .args(["build", "--workspace", "--bins", "--locked", "--release"])
         .current_dir(source)

@@ -4,7 +4,7 @@
 
 use super::format::Manifest;
 use anyhow::{Context, Result, bail};
-use ledger::{RealFs, Reader};
+use ledger::{Reader, RealFs};
 use node::config::read_anchors;
 use plant::Plant;
 use proof::{entry::Leaf, recording::recording_name};

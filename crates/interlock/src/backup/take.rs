@@ -6,7 +6,7 @@ use super::{
 };
 use anyhow::{Context, Result, bail};
 use base::{Digest, sha256};
-use ledger::{Fs, RealFs, Reader, copy};
+use ledger::{Fs, Reader, RealFs, copy};
 use node::{Node, now};
 use serde::Serialize;
 use std::{
@@ -35,12 +35,7 @@ pub struct Taken {
 
 /// Writes a backup of the site in `dir` to `out`, sealed to `recipient`. The file
 /// gets its name only when it is whole.
-pub fn take(
-    dir: &Path,
-    out: &Path,
-    recipient: &[u8; 32],
-    progress: Progress<'_>,
-) -> Result<Taken> {
+pub fn take(dir: &Path, out: &Path, recipient: &[u8; 32], progress: Progress<'_>) -> Result<Taken> {
     let node = Node::load(dir)?;
     if out.exists() {
         bail!("`{}` exists: a backup never replaces another", out.display());
@@ -177,7 +172,8 @@ impl<'d, 'a> Archive<'d, 'a> {
 
     fn stream(&mut self, path: &Path, len: u64, file: File) -> Result<()> {
         let shown = path.to_str().with_context(|| format!("`{}`: not UTF-8", path.display()))?;
-        let mut reader = Hashing::new(Counted { inner: file.take(len), progress: &mut self.progress });
+        let mut reader =
+            Hashing::new(Counted { inner: file.take(len), progress: &mut self.progress });
         let name = format!("{FOLDER}/{shown}");
         self.tar.append_data(&mut header(len), &name, &mut reader)?;
         let (bytes, sha256) = reader.finish()?;

@@ -3,7 +3,7 @@
 
 use super::context::{Context, Failure};
 use ::ledger::{
-    Fs, RealFs, Reader, Store,
+    Fs, Reader, RealFs, Store,
     copy::{self, CopyError, Source},
     layout::{MAX_LEAF_BYTES, Tile},
 };
@@ -47,7 +47,9 @@ pub async fn keep(context: &Context, folder: &Path) -> Result<(), Failure> {
     }
     copy::seal(fs, folder, log, &newest)?;
     let value = serde_json::json!({ "entries": newest.size(), "new": newest.size() - had });
-    context.print(&value, |_| format!("{} entries, {} of them new", newest.size(), newest.size() - had))
+    context.print(&value, |_| {
+        format!("{} entries, {} of them new", newest.size(), newest.size() - had)
+    })
 }
 
 async fn fetch(client: &Client, folder: &Path, tile: Tile) -> Result<(), Failure> {

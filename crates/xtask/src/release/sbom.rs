@@ -69,8 +69,7 @@ pub fn rust(source: &Path, programs: &[&str]) -> Result<Value> {
             component["hashes"] = json!([{ "alg": "SHA-256", "content": sum }]);
         }
         components.insert(reference.clone(), component);
-        let on: Result<BTreeSet<String>> =
-            edges.get(id).into_iter().flatten().map(&purl).collect();
+        let on: Result<BTreeSet<String>> = edges.get(id).into_iter().flatten().map(&purl).collect();
         dependencies.insert(reference.clone(), json!({ "ref": reference, "dependsOn": on? }));
     }
     let version = packages.values().find(|p| p["name"] == "interlock").map(|p| &p["version"]);
