@@ -4,6 +4,7 @@
 //! may keep us waiting for a grace, and a second more for each `rate` bytes. So one
 //! byte a second is cut soon, and a large upload over a slow line is not.
 
+use axum::body::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use std::{
     future::Future,
@@ -230,6 +231,10 @@ fn length<D: hyper::body::Buf, E>(frame: &Result<Frame<D>, E>) -> usize {
     frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, hyper::body::Buf::remaining)
 }
 
+/// The most bytes of an answer that leave it at a time. What has left is held by the
+/// protocol until its reader takes it, and nobody watches that any more.
+const PIECE: usize = 64 * 1024;
+
 /// The answers of one connection, to see whether their reader takes them. An HTTP/2
 /// client that opens no window holds an answer without ever blocking the socket.
 #[derive(Clone)]
@@ -252,7 +257,7 @@ impl Answers {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|answer| answer.strong_count() > 0);
         open.push(Arc::downgrade(&account));
-        Leaving { inner, account }
+        Leaving { inner, rest: Bytes::new(), account }
     }
 
     /// Completes when a reader took too slowly what is there for it.
@@ -276,19 +281,38 @@ impl Answers {
 /// An answer's body on its way to the reader.
 pub struct Leaving<B> {
     inner: B,
+    /// What was given and has not left yet.
+    rest: Bytes,
     account: Arc<Mutex<Account>>,
 }
 
-impl<B: Body + Unpin> Body for Leaving<B> {
-    type Data = B::Data;
+impl<B: Body<Data = Bytes> + Unpin> Leaving<B> {
+    /// The next frame, of one piece at most.
+    fn next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if self.rest.is_empty() {
+            match Pin::new(&mut self.inner).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(other) => return Poll::Ready(Some(Ok(other))),
+                },
+                other => return other,
+            }
+        }
+        let piece = self.rest.split_to(PIECE.min(self.rest.len()));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Leaving<B> {
+    type Data = Bytes;
     type Error = B::Error;
 
     /// To be asked for more means that the reader took what was there.
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(context);
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = self.next(context);
         let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
         account.moved(match &polled {
             Poll::Ready(Some(frame)) => length(frame),
@@ -302,10 +326,16 @@ impl<B: Body + Unpin> Body for Leaving<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.rest.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let (inner, rest) = (self.inner.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(inner.lower() + rest);
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }

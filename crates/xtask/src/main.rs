@@ -49,9 +49,10 @@ cargo xtask COMMAND
   fuzz [TARGET] [--seconds N] [--keep] [--json]
                           search each parser of foreign bytes for what breaks it
                           (--keep: take what reaches new code into crates/fuzz/corpus)
-  release [--twice] [--out DIR]
+  release [--twice | --sbom] [--out DIR]
                           the programs, reproducibly, with SBOMs and SHA256SUMS
-                          (--twice: build in two folders and compare)
+                          (--twice: build in two folders and compare; --sbom: only
+                          the lists of what they are made of)
   deps [--bless]          compare each core crate's dependencies with its list
 ";
 

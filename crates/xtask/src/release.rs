@@ -26,6 +26,11 @@ const PROGRAMS: [&str; 4] =
 pub fn run(arguments: &[String]) -> Result<()> {
     let out =
         option(arguments, "--out").map_or_else(|| target().join("release-dist"), PathBuf::from);
+    if flag(arguments, "--sbom") {
+        // Of the working tree, without building anything.
+        fresh(&out)?;
+        return lists(&root(), &out).map(|_| ());
+    }
     let commit = said("git", &["rev-parse", "HEAD"])?;
     if !said("git", &["status", "--porcelain"])?.is_empty() {
         eprintln!("   the working tree has changes: what is built is the commit {commit}");
@@ -93,15 +98,23 @@ fn built(dir: &Path, commit: &str) -> Result<Built> {
         .map(|name| (name.to_owned(), build.join("release").join(name)))
         .into_iter()
         .collect();
-    for (name, text) in [
-        ("sbom-rust.cdx.json", sbom::rust(&source, &PROGRAMS)?),
+    files.extend(lists(&source, dir)?);
+    Ok(Built { dir: dir.to_owned(), files })
+}
+
+/// Writes what the programs and the console of a source folder are made of.
+fn lists(source: &Path, into: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let web = source.join("crates/console/web");
+    let mut files = BTreeMap::new();
+    for (name, list) in [
+        ("sbom-rust.cdx.json", sbom::rust(source, &PROGRAMS)?),
         ("sbom-console.cdx.json", sbom::npm(npm(&web, &["sbom"]))?),
     ] {
-        let path = dir.join(name);
-        fs::write(&path, serde_json::to_vec_pretty(&text)?)?;
+        let path = into.join(name);
+        fs::write(&path, serde_json::to_vec_pretty(&list)?)?;
         files.insert(name.to_owned(), path);
     }
-    Ok(Built { dir: dir.to_owned(), files })
+    Ok(files)
 }
 
 /// The compiler sees fixed names for the folders of this machine.
