@@ -39,7 +39,7 @@ pub fn note(bytes: &[u8]) {
     }
     if let Ok(request) = AddCheckpoint::parse(bytes) {
         assert_eq!(request.to_body(), bytes);
-        let state = WitnessState { size: request.old, root: Digest([0; 32]) };
+        let state = WitnessState { size: request.old, root: Digest([0; 32]), log: None };
         let _ = (request.origin(), WITNESS.decide(&request, &state, 1));
     }
     if let Ok(proof) = TlogProof::parse(bytes) {
@@ -72,10 +72,10 @@ fn cosigned(bytes: &[u8]) {
         assert_eq!((seen.size(), seen.root()), (size, Digest([5; 32])));
     }
     let request = AddCheckpoint { old: size, proof: Vec::new(), note: signed.note().to_vec() };
-    let state = WitnessState { size, root: Digest([5; 32]) };
+    let state = WitnessState { size, root: Digest([5; 32]), log: None };
     let parsed = AddCheckpoint::parse(&request.to_body()).unwrap();
     assert_eq!(WITNESS.decide(&parsed, &state, 1).unwrap().state, state);
-    let other = WitnessState { size, root: Digest([6; 32]) };
+    let other = WitnessState { size, root: Digest([6; 32]), log: None };
     assert!(WITNESS.decide(&parsed, &other, 1).is_err(), "a fork was cosigned");
 }
 

@@ -263,7 +263,7 @@ mod tests {
         });
         let stream = Stream::new();
         let mut link = stream.link.subscribe();
-        let session = tokio::spawn(stream.run(peer, Arc::new(|| 0)));
+        let session = tokio::spawn(stream.run(peer, None, Arc::new(|| 0)));
         let cut = |link: &Link| matches!(link, Link::Lost { why } if why.contains("packages"));
         let lost = timeout(Duration::from_secs(30), link.wait_for(cut)).await;
         assert!(lost.expect("it is listened to for ever").is_ok());
