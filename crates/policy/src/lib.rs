@@ -25,6 +25,12 @@ pub const SCHEMA: &str = include_str!("schema.cedarschema");
 pub const DEFAULT: &str = include_str!("default.cedar");
 /// The most bytes a policy text may have.
 pub const MAX_POLICY_BYTES: usize = 32 * 1024;
+/// Brackets that may be open at a time.
+const MAX_BRACKETS: usize = 16;
+/// Occurrences of `if`, `!` and `-` in one statement.
+const MAX_PREFIXES: usize = 32;
+/// Other operators in one statement.
+const MAX_CHAIN: usize = 256;
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
@@ -165,6 +171,48 @@ pub enum PolicyError {
     Invalid(String),
 }
 
+/// Whether no expression nests deeper than the stack bears. Cedar's parser calls
+/// itself for each level, without asking how much of the stack is left, so a text
+/// that nests for 32 KiB would end the program. Brackets, `if`, `!` and `-` open a
+/// level; chains (`||`, `.`, …) become deep trees too, so each has a bound within a
+/// statement.
+fn is_shallow(text: &str) -> bool {
+    let (mut brackets, mut prefixes, mut chain) = (0usize, 0usize, 0usize);
+    let mut rest = text.as_bytes();
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        match (byte, after.first()) {
+            (b'"', _) => rest = after_string(after),
+            (b'/', Some(b'/')) => {
+                let line = after.iter().position(|b| *b == b'\n').unwrap_or(after.len());
+                rest = after.get(line..).unwrap_or_default();
+            }
+            (b'(' | b'[' | b'{', _) => brackets += 1,
+            (b')' | b']' | b'}', _) => brackets = brackets.saturating_sub(1),
+            (b'!' | b'-', _) | (b'i', Some(b'f')) => prefixes += 1,
+            (b'+' | b'*' | b'.', _) | (b'|', Some(b'|')) | (b'&', Some(b'&')) => chain += 1,
+            (b';', _) => (brackets, prefixes, chain) = (0, 0, 0),
+            _ => {}
+        }
+        if brackets > MAX_BRACKETS || prefixes > MAX_PREFIXES || chain > MAX_CHAIN {
+            return false;
+        }
+    }
+    true
+}
+
+/// What follows a string literal whose opening quote was read.
+fn after_string(mut rest: &[u8]) -> &[u8] {
+    loop {
+        rest = match rest {
+            [b'\\', _, after @ ..] => after,
+            [b'"', after @ ..] => return after,
+            [_, after @ ..] => after,
+            [] => return rest,
+        };
+    }
+}
+
 /// A validated set of policies.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -212,6 +260,12 @@ impl Policy {
         if text.len() > MAX_POLICY_BYTES {
             let found = text.len();
             return Err(PolicyError::Parse(format!("{found} bytes, at most {MAX_POLICY_BYTES}")));
+        }
+        if !is_shallow(text) {
+            return Err(PolicyError::Parse(format!(
+                "a statement nests too deep: at most {MAX_BRACKETS} brackets, {MAX_PREFIXES} of \
+                 `if`, `!` and `-`, and {MAX_CHAIN} other operators"
+            )));
         }
         let schema = Schema::from_str(SCHEMA).map_err(|e| PolicyError::Invalid(e.to_string()))?;
         let set = PolicySet::from_str(text).map_err(|e| PolicyError::Parse(e.to_string()))?;
