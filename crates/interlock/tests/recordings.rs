@@ -4,8 +4,7 @@
 
 mod common;
 
-use api::{Delivery, SealedKey};
-use base::{Digest, sha256};
+use base::sha256;
 use common::{
     house::{House, Parcel},
     id,
@@ -13,23 +12,15 @@ use common::{
 use node::{Client, Granted, Node, now, rotation::Turn};
 use plant::{
     Body,
-    body::{
-        Approve, Change, Grant, Member, Order, Outcome, Program, ProgramRef, Recording,
-        RevokeGrant, RunEnded, RunStarted, SetPolicy,
-    },
+    body::{Change, Grant, Member, Outcome, RevokeGrant, RunEnded, RunStarted, SetPolicy},
 };
 use proof::{
     log::{append_signature_lines, cosign},
-    recording::{Checkpoints, Manifest, Sealing, Signed, SignedManifest, recording_name, run_name},
+    recording::{Checkpoints, Manifest, Signed},
 };
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use vault::{
-    Cid,
-    grant_key::wrap_for,
-    seal::{SEGMENT, StreamKey},
-};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cell_leaves_keys_of_its_own_runs_recordings_only() {

@@ -80,7 +80,7 @@ impl Pair {
         let number = self.number + 1;
         let bytes = encode(number, value);
         if self.complete {
-            let file = if number % 2 == 0 { even } else { odd };
+            let file = if number.is_multiple_of(2) { even } else { odd };
             self.fs.overwrite(file, &bytes).at("write and sync", file)?;
         } else {
             self.create(&bytes)?;

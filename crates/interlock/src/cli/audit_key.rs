@@ -226,6 +226,15 @@ fn change(change: &Change) -> String {
             format!("the roles of `{}` to be [{}]", r.member, roles.join(", "))
         }
         Change::Policy(_) => "another policy text".into(),
+        Change::Keys(keys) => {
+            let parts = [
+                ("log", keys.log.is_some()),
+                ("witnesses", keys.witnesses.is_some()),
+                ("vault", keys.vault.is_some()),
+            ];
+            let named: Vec<&str> = parts.iter().filter(|(_, is)| *is).map(|(n, _)| *n).collect();
+            format!("other keys of the plant's own: {}", named.join(", "))
+        }
         Change::Program(p) => format!("program `{}` {}", p.id, p.sha256.short()),
         Change::Template(t) => format!("template `{}`", t.id),
     }

@@ -64,7 +64,7 @@ impl Clocks {
     pub async fn told(&self) {
         let enough = || {
             let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            told.len() >= self.quorum
+            told.len() >= self.quorum.load(Ordering::Relaxed)
         };
         let told = async {
             while !enough() {

@@ -221,12 +221,15 @@ mod tests {
     fn sequencer(dir: &std::path::Path, world: &World) -> (Sequencer<Checked>, Shared) {
         let signer = Arc::new(LogSigner::new(ORIGIN, Arc::new(key("log"))).unwrap());
         Store::create(&RealFs, dir, &signer).unwrap();
-        let mut store = Store::open(Arc::new(RealFs), dir, signer).unwrap();
+        let mut store = Store::open(Arc::new(RealFs), dir, signer.clone()).unwrap();
         store.commit(&world.leaves).unwrap();
         let plant = Shared::new(world.plant.clone());
         let clocks = Arc::new(Clocks::new(SKEW, 1, Duration::from_secs(1)));
         let (events, _) = broadcast::channel(16);
-        let fold = Fold::new(plant.clone(), Indexed::default(), clocks, events);
+        let room = Arc::new(Room::of(dir.to_owned()));
+        let means = Means { dir: dir.to_owned(), origin: ORIGIN.into(), witnesses: Vec::new() };
+        let index = Indexed::default();
+        let fold = Fold::new(plant.clone(), index, clocks, room, means, signer, events);
         let now = world.now;
         let clock = Arc::new(move || now);
         (Sequencer::start(store, Box::new(fold), clock, Limits::default()), plant)
