@@ -4,32 +4,22 @@
 
 mod common;
 
-use api::{Delivery, SealedKey};
-use base::{Digest, sha256};
+use base::sha256;
 use common::{
     house::{House, Parcel},
     id,
 };
-use node::{Client, Node, now};
+use node::{Node, now};
 use plant::{
     Body,
-    body::{
-        Approve, Change, Grant, Order, Outcome, Program, ProgramRef, Recording, RevokeGrant,
-        RunEnded, RunStarted, SetPolicy,
-    },
+    body::{Change, Grant, Outcome, RevokeGrant, RunEnded, RunStarted, SetPolicy},
 };
 use proof::{
     log::{append_signature_lines, cosign},
-    recording::{Checkpoints, Manifest, Sealing, Signed, SignedManifest, recording_name, run_name},
+    recording::{Checkpoints, Manifest, Signed},
 };
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
-use vault::{
-    Cid,
-    grant_key::wrap_for,
-    seal::{SEGMENT, StreamKey},
-};
+use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cell_leaves_keys_of_its_own_runs_recordings_only() {
