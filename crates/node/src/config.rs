@@ -272,7 +272,7 @@ impl Node {
         at: Millis,
         nonce: base::Bytes,
     ) -> Result<Entry, base::CanonicalError> {
-        self.sign_with(&*self.signer.current(), body, at, nonce)
+        self.sign_with(&self.signer.current(), body, at, nonce)
     }
 
     pub(crate) fn sign_with(

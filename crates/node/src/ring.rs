@@ -11,11 +11,14 @@ use std::path::{Path, PathBuf};
 use transport::write_secret;
 use zeroize::Zeroizing;
 
+/// A key's file and its secret bytes.
+pub type KeyFile = (PathBuf, Zeroizing<[u8; 32]>);
+
 /// The keys `NAME` in a folder, each with its file, the first one first.
 ///
 /// # Errors
 /// The folder cannot be read, or a file is no key or readable by others.
-pub fn keys(dir: &Path, name: &str) -> Result<Vec<(PathBuf, Zeroizing<[u8; 32]>)>, NodeError> {
+pub fn keys(dir: &Path, name: &str) -> Result<Vec<KeyFile>, NodeError> {
     let first = dir.join(format!("{name}.key"));
     let later = |file: &str| {
         let digits = file.strip_prefix(name).and_then(|f| f.strip_prefix('.'));
