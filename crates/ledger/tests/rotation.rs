@@ -147,7 +147,14 @@ struct Rotating {
 }
 
 impl Admission for Rotating {
-    fn admit(&mut self, index: u64, logged_at: Millis, entry: &[u8]) -> Result<Admitted, Refusal> {
+    type Request = Vec<u8>;
+
+    fn admit(
+        &mut self,
+        index: u64,
+        logged_at: Millis,
+        entry: Vec<u8>,
+    ) -> Result<Admitted, Refusal> {
         self.rotated |= entry == ROTATE;
         self.inner.admit(index, logged_at, entry)
     }

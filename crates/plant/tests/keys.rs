@@ -125,7 +125,11 @@ fn a_key_comes_back_in_no_spelling() {
     };
     let end = world.now.plus(DAY);
     let pia = PublicKey::Passkey(passkey("pia"));
-    world.change("olga", with_keys("pia", &[Role::Operator], &[pia.clone()]), &["omar"]);
+    world.change(
+        "olga",
+        with_keys("pia", &[Role::Operator], std::slice::from_ref(&pia)),
+        &["omar"],
+    );
     world.change(
         "olga",
         with_keys("ida", &[Role::Operator], &[invitation("ida.link", end), file("ida")]),

@@ -143,7 +143,7 @@ impl Site {
         );
         let sequencer =
             Sequencer::start(store, Box::new(fold), Arc::new(now), ledger::Limits::default());
-        let crew = own::Witnessing::open(&node, plant.clone(), means(), clocks)?;
+        let crew = own::Witnessing::open(&node, plant.clone(), means(), clocks.clone())?;
         let publisher = Publisher::start_with(
             fs,
             &log_dir,
