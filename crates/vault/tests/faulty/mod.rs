@@ -180,7 +180,8 @@ fn survivor(seen: &[u8], durable: &[u8], rng: &mut StdRng) -> Vec<u8> {
     }
     match rng.random_range(0..4) {
         0 => seen.to_vec(),
-        1 if !seen.is_empty() => seen[..rng.random_range(0..seen.len())].to_vec(),
+        // What was appended may be cut; what was synced before it stays.
+        1 => seen[..rng.random_range(durable.len().min(seen.len())..=seen.len())].to_vec(),
         2 => {
             let mut mixed = vec![0; seen.len().max(durable.len())];
             for (at, sector) in mixed.chunks_mut(64).enumerate() {
