@@ -188,12 +188,10 @@ fn consequences(all: &[(u64, Leaf, Body)], tipped: &[(u64, Digest)]) -> Came {
 
 fn came_of(plant: &Plant, came: &Came, index: u64, id: &Digest, body: &Body) -> Vec<String> {
     let mut lines = came.get(id).cloned().unwrap_or_default();
+    let pending = || plant.orders.get(id).is_some_and(|o| o.status == RunStatus::Pending);
+    let effective = || plant.proposals.get(id).is_some_and(|p| p.effective);
     match body {
-        Body::Order(_) => {
-            if plant.orders.get(id).is_some_and(|o| o.status == RunStatus::Pending) {
-                lines.push("no run was started from it".into());
-            }
-        }
+        Body::Order(_) if pending() => lines.push("no run was started from it".into()),
         Body::Grant(_) => {
             if let Some(grant) = plant.grants.get(id) {
                 lines.push(format!("{} reads under it, {} bytes served", grant.reads, grant.used));
@@ -208,11 +206,7 @@ fn came_of(plant: &Plant, came: &Came, index: u64, id: &Digest, body: &Body) -> 
                 false => "the change did not take effect by it".to_owned(),
             });
         }
-        Body::Propose(_) => {
-            if !plant.proposals.get(id).is_some_and(|p| p.effective) {
-                lines.push("it never took effect".into());
-            }
-        }
+        Body::Propose(_) if !effective() => lines.push("it never took effect".into()),
         _ => {}
     }
     lines
