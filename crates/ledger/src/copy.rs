@@ -4,11 +4,12 @@
 //! A copy is the tiles of one checkpoint and that checkpoint. The log only grows,
 //! so the tiles of a size never change and need no pause of the writer.
 
-use proof::log::{LogPolicy, SignedCheckpoint, WitnessedCheckpoint, merkle};
+use proof::log::{Checkpoint, LogPolicy, LogSigner, SignedCheckpoint, WitnessedCheckpoint, merkle};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::fs::{FileError, Fs, replace};
+use crate::keys::KeysInForce;
 use crate::layout::{FULL, Tile};
 use crate::publish::CHECKPOINT;
 use crate::reader::{ReadError, Reader};
@@ -41,22 +42,39 @@ pub fn tiles(size: u64) -> impl Iterator<Item = Tile> {
     levels.flat_map(move |level| (0..).map_while(move |index| Tile::of(level, index, size)))
 }
 
-/// The checkpoint that a reader of this log sees, verified; none before the first.
+/// The checkpoint that a reader of this log sees, verified under the keys in force by
+/// the log's own entries, and these keys; none before the first.
 pub fn published(
-    fs: &dyn Fs,
+    fs: Arc<dyn Fs>,
     dir: &Path,
-    policy: &LogPolicy,
-) -> Result<Option<WitnessedCheckpoint>, CopyError> {
+    keys: &dyn KeysInForce,
+) -> Result<Option<(LogPolicy, WitnessedCheckpoint)>, CopyError> {
     let path = dir.join(CHECKPOINT);
-    match fs.read(&path) {
-        Ok(note) => {
-            let unfit =
-                |e: &dyn std::fmt::Display| CopyError::Unfit(format!("`{}`: {e}", path.display()));
-            policy.verify_checkpoint(&note).map(Some).map_err(|e| unfit(&e))
+    let note = match fs.read(&path) {
+        Ok(note) => note,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(FileError::new("read", &path, error).into()),
+    };
+    let unfit = |e: &dyn std::fmt::Display| CopyError::Unfit(format!("`{}`: {e}", path.display()));
+    let size = Checkpoint::claimed(&note).map_err(|e| unfit(&e))?.size;
+    let policy = keys_after(&Reader::new(fs, dir), keys, size)?;
+    let at = policy.verify_checkpoint(&note).map_err(|e| unfit(&e))?;
+    Ok(Some((policy, at)))
+}
+
+/// Whose signatures count after the first `size` entries of a log.
+fn keys_after(reader: &Reader, keys: &dyn KeysInForce, size: u64) -> Result<LogPolicy, CopyError> {
+    let mut leaves = Vec::new();
+    reader.for_each_entry(0..size, size, |index, leaf| {
+        if keys.reads(leaf) {
+            leaves.push((index, leaf.to_vec()));
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(FileError::new("read", &path, error).into()),
-    }
+        Ok::<_, ReadError>(())
+    })?;
+    let leaves: Vec<_> = leaves.iter().map(|(index, leaf)| (*index, leaf.as_slice())).collect();
+    let text =
+        "its entries do not tell whose signatures count: they begin no plant of these anchors";
+    keys.policy(size, &leaves).ok_or_else(|| CopyError::Unfit(text.into()))
 }
 
 /// The files beside the tiles that make a copy a log that can be opened: the
@@ -92,16 +110,18 @@ pub fn root_of_entries(reader: &Reader, size: u64) -> Result<base::Digest, ReadE
 pub fn seal(
     fs: Arc<dyn Fs>,
     dir: &Path,
-    policy: &LogPolicy,
+    keys: &dyn KeysInForce,
     at: &WitnessedCheckpoint,
 ) -> Result<(), CopyError> {
-    let found = root_of_entries(&Reader::new(fs.clone(), dir), at.size())?;
+    let reader = Reader::new(fs.clone(), dir);
+    let found = root_of_entries(&reader, at.size())?;
     if found != at.root() {
         let size = at.size();
         let text = format!("the {size} entries do not have the root that was cosigned");
         return Err(CopyError::Unfit(text));
     }
-    for (name, note) in checkpoints(policy, at)? {
+    let policy = keys_after(&reader, keys, at.size())?;
+    for (name, note) in checkpoints(&policy, at)? {
         replace(fs.as_ref(), &dir.join(name), &note)?;
     }
     Ok(())
@@ -116,10 +136,17 @@ pub enum Source {
     Copy(PathBuf, Box<WitnessedCheckpoint>),
 }
 
-/// Appends to a log what a longer copy of it has. Everything is verified before
-/// anything is written: that the copy begins with this log, and that its entries
-/// have the root that its checkpoint signs. Returns how many were appended.
-pub fn extend(store: &mut Store, fs: Arc<dyn Fs>, from: &Source) -> Result<u64, CopyError> {
+/// Appends to a log what a longer copy of it has, signed with the one of `signers` that
+/// is in force then. Everything is verified before anything is written: that the copy
+/// begins with this log, and that its entries have the root that its checkpoint signs.
+/// Returns how many were appended.
+pub fn extend(
+    store: &mut Store,
+    fs: Arc<dyn Fs>,
+    from: &Source,
+    keys: &dyn KeysInForce,
+    signers: &[Arc<LogSigner>],
+) -> Result<u64, CopyError> {
     let (reader, size, root) = match from {
         Source::Log(log) => {
             let at = log.committed().checkpoint();
@@ -140,6 +167,12 @@ pub fn extend(store: &mut Store, fs: Arc<dyn Fs>, from: &Source) -> Result<u64, 
         let text = format!("the copy's {size} entries do not have the root that was signed");
         return Err(CopyError::Unfit(text));
     }
+    let policy = keys_after(&reader, keys, size)?;
+    let signer = signers.iter().find(|signer| signer.vkey() == policy.log_key());
+    let signer = signer.ok_or_else(|| {
+        CopyError::Unfit(format!("the log's key {} is not here", policy.log_key()))
+    })?;
+    store.sign_with(signer.clone());
     let mut next = here;
     while next < size {
         let end = (next / FULL + 1).saturating_mul(FULL).min(size);

@@ -5,7 +5,7 @@
 use super::format::Manifest;
 use anyhow::{Context, Result, bail};
 use ledger::{Reader, RealFs};
-use node::config::read_anchors;
+use node::{config::read_anchors, keys::FromStart};
 use plant::Plant;
 use proof::{entry::Leaf, recording::recording_name};
 use std::{path::Path, sync::Arc};
@@ -16,7 +16,7 @@ use vault::{address::parse_cid, keys::KeyVault, store::Store};
 pub fn check(dir: &Path, manifest: &Manifest) -> Result<(usize, Vec<String>)> {
     let anchors = read_anchors(&dir.join("anchors.json"))?;
     let folder = dir.join("data/ledger");
-    let checked = ledger::check(Arc::new(RealFs), &folder, &anchors.log);
+    let checked = ledger::check(Arc::new(RealFs), &folder, &FromStart(anchors.clone()));
     if let Some(finding) = checked.findings.first() {
         bail!("the backup's ledger: {}: {}", finding.file, finding.problem);
     }

@@ -7,7 +7,7 @@ use super::{
 use anyhow::{Context, Result, bail};
 use base::{Digest, sha256};
 use ledger::{Fs, Reader, RealFs, copy};
-use node::{Node, now};
+use node::{Node, keys::FromStart, now};
 use serde::Serialize;
 use std::{
     fs::File,
@@ -111,7 +111,8 @@ impl<'d, 'a> Archive<'d, 'a> {
     fn ledger(&mut self, node: &Node) -> Result<(u64, Digest)> {
         let folder = self.dir.join("data/ledger");
         let fs: Arc<dyn Fs> = Arc::new(RealFs);
-        let at = copy::published(fs.as_ref(), &folder, &node.anchors.log)?
+        let keys = FromStart(node.anchors.clone());
+        let (policy, at) = copy::published(fs.clone(), &folder, &keys)?
             .context("no checkpoint of this ledger is witnessed yet: there is nothing to keep")?;
         let reader = Reader::new(fs, &folder);
         if copy::root_of_entries(&reader, at.size())? != at.root() {
@@ -121,7 +122,7 @@ impl<'d, 'a> Archive<'d, 'a> {
         for tile in copy::tiles(at.size()) {
             self.bytes(&format!("data/ledger/{tile}"), &reader.tile(tile)?)?;
         }
-        for (name, note) in copy::checkpoints(&node.anchors.log, &at)? {
+        for (name, note) in copy::checkpoints(&policy, &at)? {
             self.bytes(&format!("data/ledger/{name}"), &note)?;
         }
         Ok((at.size(), at.root()))

@@ -3,19 +3,18 @@
 
 use super::context::{Context, Failure};
 use ::ledger::{
-    Fs, Reader, RealFs, Store,
+    Follower, FollowerState, Fs, Reader, RealFs, Store,
     copy::{self, CopyError, Source},
     layout::{MAX_LEAF_BYTES, Tile},
 };
-use node::{Client, Node};
-use proof::{
-    keys::SecretKey,
-    log::{LogSigner, WitnessedCheckpoint},
-};
+use node::{Client, Node, keys::FromStart};
+use proof::log::WitnessedCheckpoint;
 use std::{path::Path, sync::Arc};
 
 /// The most bytes of a tile or bundle.
 const MAX_TILE: usize = 256 * (MAX_LEAF_BYTES + 2);
+/// The most bytes of entries that are held to verify a checkpoint.
+const MOST_BYTES: usize = 1 << 30;
 
 impl From<CopyError> for Failure {
     fn from(error: CopyError) -> Self {
@@ -27,10 +26,9 @@ impl From<CopyError> for Failure {
 /// brought up to date.
 pub async fn keep(context: &Context, folder: &Path) -> Result<(), Failure> {
     let (node, client) = context.client()?;
-    let (fs, log): (Arc<dyn Fs>, _) = (Arc::new(RealFs), &node.anchors.log);
-    let kept = copy::published(fs.as_ref(), folder, log)?;
-    let note = client.bytes("/checkpoint", proof::log::MAX_NOTE_BYTES).await?;
-    let newest = log.verify_checkpoint(&note).map_err(|e| Failure::Broken(e.to_string()))?;
+    let (fs, keys): (Arc<dyn Fs>, _) = (Arc::new(RealFs), FromStart(node.anchors));
+    let kept = copy::published(fs.clone(), folder, &keys)?.map(|(_, at)| at);
+    let newest = newest(&client, &keys).await?;
     let had = kept.as_ref().map_or(0, WitnessedCheckpoint::size);
     if had > newest.size() {
         let text = format!("the copy has {had} entries, the site shows {}", newest.size());
@@ -45,11 +43,19 @@ pub async fn keep(context: &Context, folder: &Path) -> Result<(), Failure> {
         let text = "what the site shows does not begin with this copy: it shows another history";
         return Err(Failure::Broken(text.into()));
     }
-    copy::seal(fs, folder, log, &newest)?;
+    copy::seal(fs, folder, &keys, &newest)?;
     let value = serde_json::json!({ "entries": newest.size(), "new": newest.size() - had });
     context.print(&value, |_| {
         format!("{} entries, {} of them new", newest.size(), newest.size() - had)
     })
+}
+
+/// The newest checkpoint, once its entries show whose signatures count on it.
+async fn newest(client: &Client, keys: &FromStart) -> Result<WitnessedCheckpoint, Failure> {
+    let keys = FromStart(keys.0.clone());
+    let mut follower = Follower::new(keys, FollowerState::default(), MOST_BYTES);
+    follower.poll(client).await.map_err(|e| Failure::Broken(e.to_string()))?;
+    follower.latest().cloned().ok_or_else(|| Failure::Failed("the ledger is empty".into()))
 }
 
 async fn fetch(client: &Client, folder: &Path, tile: Tile) -> Result<(), Failure> {
@@ -70,24 +76,22 @@ async fn fetch(client: &Client, folder: &Path, tile: Tile) -> Result<(), Failure
 /// Appends to a site's ledger what a longer copy of it has. The site must not run.
 pub fn extend(context: &Context, site: &Path, from: &Path) -> Result<(), Failure> {
     let node = Node::load(site)?;
-    let seed = node::config::read_key(&site.join("log.key"))?;
-    let key = SecretKey::from_seed(&seed).map_err(|e| Failure::Failed(e.to_string()))?;
-    let signer = LogSigner::new(node.anchors.log.origin(), Arc::new(key))
-        .map_err(|e| Failure::Failed(e.to_string()))?;
-    let (signer, fs): (_, Arc<dyn Fs>) = (Arc::new(signer), Arc::new(RealFs));
-    let open = |dir: &Path| Store::open(fs.clone(), dir, signer.clone()).map_err(CopyError::from);
+    let signers = crate::site::own::log_signers(site, node.anchors.log.origin())?;
+    let (fs, keys): (Arc<dyn Fs>, _) = (Arc::new(RealFs), FromStart(node.anchors));
+    let open =
+        |dir: &Path| Store::open_with(fs.clone(), dir, signers.clone()).map_err(CopyError::from);
     // Only a log that was written to has slots; a copy has none.
     let source = match from.join("stage").is_dir() {
         true => Source::Log(Box::new(open(from)?)),
         false => {
-            let at = copy::published(fs.as_ref(), from, &node.anchors.log)?.ok_or_else(|| {
+            let (_, at) = copy::published(fs.clone(), from, &keys)?.ok_or_else(|| {
                 Failure::Failed(format!("`{}` holds no copy of a ledger", from.display()))
             })?;
             Source::Copy(from.to_owned(), Box::new(at))
         }
     };
     let mut store = open(&site.join("data/ledger"))?;
-    let new = copy::extend(&mut store, fs.clone(), &source)?;
+    let new = copy::extend(&mut store, fs.clone(), &source, &keys, &signers)?;
     let size = store.size();
     store.close().map_err(|e| Failure::Failed(e.to_string()))?;
     let value = serde_json::json!({ "entries": size, "new": new });
