@@ -1,7 +1,7 @@
 //! `test`: everything that must hold, in one command. `.ci/run` calls it.
 
 use crate::{
-    console, deps, drill, foreign, peers,
+    console, deps, drill, foreign, fuzz, peers,
     plant::{Plant, build, wait},
     story::{approve_program, verify_apart, whole_job},
     tools::{cargo, flag, has, run as start, step, target},
@@ -44,6 +44,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let bin = build("dev")?;
     openapi(&bin)?;
     start(&mut cargo(&["test", "--workspace", "--locked"]))?;
+    fuzz::run(&["--seconds".into(), "2".into()])?;
     console::check(&bin)?;
     step("a plant end to end");
     end_to_end(&bin)?;
