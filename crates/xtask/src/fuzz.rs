@@ -1,6 +1,6 @@
 //! `fuzz`: libFuzzer searches each parser of foreign bytes for an input that breaks it.
 
-use crate::tools::{cargo, flag, option, root, run as start, step, target};
+use crate::tools::{cargo, flag, has, need_debian, option, root, run as start, step, target};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::{
@@ -49,6 +49,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
 /// Builds the fuzzer. Coverage counters go into the workspace's crates alone, so that
 /// nothing else is built a second time.
 fn build() -> Result<PathBuf> {
+    need_debian(has("c++"), &["g++"])?;
     step("building the fuzzer");
     let arguments = ["--features", "fuzz/libfuzzer", "--bin", "fuzz", "--locked"];
     start(
