@@ -257,10 +257,11 @@ mod tests {
         let early = log.now();
         assert_eq!(outcome(&view, &local(), order, early), "wait time");
         assert_eq!(outcome(&view, &local(), order, now.plus(20_000)), "wait freshness");
-        assert_eq!(outcome(&view, &local(), order, now.plus(90_000)), "never time");
-        assert!(
-            matches!(next(&view, &local(), now.plus(90_000)), Next::Refuse(o, _) if o == order)
-        );
+        let late = now.plus(90_000);
+        assert_eq!(outcome(&view, &local(), order, late), "wait time", "by this clock alone");
+        let later = log.view_at(late);
+        assert_eq!(outcome(&later, &local(), order, late), "never time");
+        assert!(matches!(next(&later, &local(), late), Next::Refuse(o, _) if o == order));
 
         let robot = Standing { robot: Some("no robot".into()), ..Standing::default() };
         let broken = Local { standing: robot, ..local() };

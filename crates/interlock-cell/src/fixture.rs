@@ -128,12 +128,16 @@ impl Log {
 
     /// The first `size` leaves, proven, under a checkpoint witnessed just then.
     pub fn proven(&self, size: usize) -> (Vec<NewLeaf>, WitnessedCheckpoint) {
+        self.proven_at(size, self.now())
+    }
+
+    fn proven_at(&self, size: usize, at: Millis) -> (Vec<NewLeaf>, WitnessedCheckpoint) {
         let leaves: Vec<_> = self.leaves.iter().take(size).cloned().collect();
         let mut tree = Frontier::new();
         leaves.iter().for_each(|leaf| tree.push(leaf_hash(leaf)));
         let log = LogSigner::new(ORIGIN, Arc::new(key("log"))).unwrap();
         let signed = log.sign(size as u64, tree.root());
-        let time = self.now().0 / 1000;
+        let time = at.0 / 1000;
         let line = cosign("witness", &key("witness"), signed.checkpoint(), time).unwrap();
         let witness = VKey::new("witness", KeyKind::Witness, key("witness").public()).unwrap();
         let policy = LogPolicy::new(ORIGIN, log.vkey().clone(), vec![witness], 1).unwrap();
@@ -150,7 +154,12 @@ impl Log {
 
     /// The plant after all leaves.
     pub fn view(&self) -> View {
-        let (leaves, newest) = self.proven(self.leaves.len());
+        self.view_at(self.now())
+    }
+
+    /// The plant after all leaves, witnessed at a time.
+    pub fn view_at(&self, at: Millis) -> View {
+        let (leaves, newest) = self.proven_at(self.leaves.len(), at);
         let mut view = View::default();
         view.take(&self.genesis(), &id("cell-1"), leaves, Some(newest)).unwrap();
         view

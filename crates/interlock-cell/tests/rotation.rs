@@ -24,7 +24,7 @@ fn key(seed: u8) -> Arc<SecretKey> {
 /// Signs checkpoints with these from now on; returns those before.
 fn signed_by(plant: &Plant, keys: Signers) -> Signers {
     let before = plant.site.inside().signed_by.replace(keys);
-    before.unwrap_or_else(|| Signers::load(plant.dir.path()))
+    before.unwrap_or_else(|| Signers::load(&plant.dir.path().join("plant")))
 }
 
 /// Puts new keys in force and signs with them from that entry on; returns the old ones.
