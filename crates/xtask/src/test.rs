@@ -133,8 +133,8 @@ fn end_to_end(bin: &Path) -> Result<()> {
         bail!("the robot moved during the attacks");
     }
     restored(&mut plant, &first, &passports)?;
-    revoked_and_shredded(&plant, &again)?;
     rotated(&mut plant, &first, &passports)?;
+    revoked_and_shredded(&plant, &again)?;
     // A restart replays everything from the disk and the plant goes on.
     plant.down();
     plant.up()?;
