@@ -75,7 +75,8 @@ fn deny() -> Result<()> {
         (false, true) => beside,
         (false, false) => {
             step("installing cargo-deny into target/tools");
-            start(cargo(&["install", "cargo-deny", "--locked", "--root"]).arg(&local))?;
+            // Unoptimised it is there minutes sooner, and as thorough.
+            start(cargo(&["install", "cargo-deny", "--locked", "--debug", "--root"]).arg(&local))?;
             beside
         }
     };
