@@ -15,7 +15,7 @@
 //! destroyed meanwhile is not copied, which is right.
 //!
 //! A backup holds every secret of the site. It is sealed to a key that the site does
-//! not have ([`format`]).
+//! not have ([`mod@format`]).
 
 pub mod format;
 pub mod restore;
