@@ -14,13 +14,13 @@ mod rules;
 use super::context::{Context, Failure};
 use base::{Digest, Id, Rule};
 use node::{Client, Node, config::CellAddress, fresh_nonce, init::folder, now};
-use plant::body::{Body, Order};
+use plant::body::{Body, Grant, Order};
 use proof::entry::{Entry, Leaf};
 use reqwest::Method;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 use transport::client::AnswerError;
@@ -74,6 +74,44 @@ impl Report {
         let refused = rule == expected.to_string();
         self.attempts.push(Attempt { name: name.into(), refused, rule, detail });
     }
+}
+
+/// The largest recording of a finished run that a reader holds no live grant to, and
+/// the run's order: what it may read by an honest grant would show nothing.
+async fn not_granted(auditor: &Client, reader: &Id) -> Result<(String, Digest), Failure> {
+    let orders: BTreeMap<Digest, Value> = auditor.get("/state/orders").await?;
+    let finished = |order: &Digest| {
+        orders.get(order).is_some_and(|order| order["status"]["ended"] == "finished")
+    };
+    if !orders.keys().any(finished) {
+        return Err(Failure::Failed("no run was finished yet: do one honest job first".into()));
+    }
+    let at = now();
+    let grants: BTreeMap<Digest, Value> = auditor.get("/state/grants").await?;
+    let granted: BTreeSet<String> = grants
+        .values()
+        .filter(|state| state["revoked"].is_null())
+        .filter_map(|state| Grant::deserialize(&state["grant"]).ok())
+        .filter(|grant| grant.processor == *reader && grant.not_after > at)
+        .flat_map(|grant| grant.recordings)
+        .collect();
+    let recordings: BTreeMap<String, Value> = auditor.get("/state/recordings").await?;
+    recordings
+        .into_iter()
+        .filter(|(root, state)| state["shred"].is_null() && !granted.contains(root))
+        .filter_map(|(root, state)| {
+            let order = Digest::deserialize(&state["recording"]["order"]).ok()?;
+            Some((root, order, state["recording"]["bytes"].as_u64()?))
+        })
+        .filter(|(_, order, _)| finished(order))
+        .max_by_key(|(.., bytes)| *bytes)
+        .map(|(root, order, _)| (root, order))
+        .ok_or_else(|| {
+            Failure::Failed(format!(
+                "every recording of a finished run is granted to `{reader}` now: revoke a grant, \
+                 or run another job"
+            ))
+        })
 }
 
 /// A member of the attacked plant.
@@ -150,7 +188,7 @@ struct Drill {
     done: Leaf,
     order: Order,
     order_id: Digest,
-    /// The largest recording of that order's run.
+    /// A recording of that order's run which the analyst holds no live grant to.
     root: String,
     /// The cell that carried it out.
     cell: Hand,
@@ -163,27 +201,14 @@ struct Drill {
 impl Drill {
     async fn begin(plant: &Path) -> Result<Self, Failure> {
         let auditor = Hand::of(plant, "auditor")?;
-        let orders: BTreeMap<Digest, Value> = auditor.client.get("/state/orders").await?;
-        let finished = orders.iter().find(|(_, o)| o["status"]["ended"] == "finished");
-        let (id, _) = finished.ok_or_else(|| {
-            Failure::Failed("no run was finished yet: do one honest job first".into())
-        })?;
-        let shown: Value = auditor.client.get(&format!("/entries/{id}")).await?;
+        let analyst = Hand::of(plant, "analyst")?;
+        let (root, order_id) = not_granted(&auditor.client, analyst.node.member()).await?;
+        let shown: Value = auditor.client.get(&format!("/entries/{order_id}")).await?;
         let done: Leaf = serde_json::from_value(shown["leaf"].clone())?;
         let Ok(Body::Order(order)) = serde_json::from_value(done.entry.statement.body.clone())
         else {
             return Err(Failure::Failed("the ledger's order is no order".into()));
         };
-        let recordings: BTreeMap<String, Value> = auditor.client.get("/state/recordings").await?;
-        let run = id.to_string();
-        let root = recordings
-            .iter()
-            .filter(|(_, r)| r["recording"]["order"] == run.as_str() && r["shred"].is_null())
-            .max_by_key(|(_, r)| r["recording"]["bytes"].as_u64())
-            .map(|(root, _)| root.clone())
-            .ok_or_else(|| {
-                Failure::Failed("no recording of a finished run is in the vault".into())
-            })?;
         let operator = Hand::of(plant, "operator")?;
         let site = folder(plant, &operator.node.config.site_member);
         let server = Node::load(&site)?.config.server;
@@ -191,9 +216,9 @@ impl Drill {
             operator,
             officer: Hand::of(plant, "officer-1")?,
             other_officer: Hand::of(plant, "officer-2")?,
-            analyst: Hand::of(plant, "analyst")?,
+            analyst,
             auditor,
-            order_id: *id,
+            order_id,
             done,
             root,
             cell: Hand::of(plant, order.cell.as_str())?,
