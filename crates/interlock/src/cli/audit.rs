@@ -6,7 +6,7 @@ use super::{
     trace,
 };
 use ::ledger::{Reader, RealFs};
-use base::Digest;
+use base::{Digest, Millis};
 use clap::Subcommand;
 use node::{Anchors, Client, keys::FromStart};
 use plant::{Plant, RunStatus};
@@ -66,7 +66,7 @@ impl Source {
         };
         let leaves = match &self.ledger {
             Some(dir) => from_folder(dir, &anchors)?,
-            None => from_site(context, &anchors).await?,
+            None => from_site(context, &anchors).await?.0,
         };
         Ok((leaves, anchors))
     }
@@ -122,13 +122,17 @@ fn from_folder(dir: &std::path::Path, anchors: &Anchors) -> Result<Vec<Vec<u8>>,
     reader.read_entries(0..size, size).map_err(|e| Failure::Broken(e.to_string()))
 }
 
-/// All leaves of the site's ledger, proven.
-pub async fn from_site(context: &Context, anchors: &Anchors) -> Result<Vec<Vec<u8>>, Failure> {
+/// All leaves of the site's ledger, proven, and when the newest was witnessed.
+pub async fn from_site(
+    context: &Context,
+    anchors: &Anchors,
+) -> Result<(Vec<Vec<u8>>, Millis), Failure> {
     let (_, client): (_, Client) = context.client()?;
     let mut follower =
         ::ledger::Follower::new(FromStart(anchors.clone()), Default::default(), 1 << 30);
     let leaves = follower.poll(&client).await.map_err(|e| Failure::Broken(e.to_string()))?;
-    Ok(leaves.into_iter().map(|l| l.leaf).collect())
+    let witnessed_at = follower.latest().map(|latest| latest.witnessed_at()).unwrap_or_default();
+    Ok((leaves.into_iter().map(|l| l.leaf).collect(), witnessed_at))
 }
 
 /// The state's digest is over its JSON, so that two auditors can compare a line.

@@ -1,11 +1,15 @@
 //! Changes of the rules: roles, members, programs, templates, and their approval.
 
-use super::context::{Context, Failure, table};
+use super::{
+    context::{Context, Failure, confirmed, table},
+    proven,
+};
 use base::{Digest, Id, sha256};
 use clap::Subcommand;
 use node::now;
-use plant::body::{
-    Approve, Body, Change, Member, Parameter, Program, RevokeKey, SetRoles, Template,
+use plant::{
+    MemberState, Proposal,
+    body::{Approve, Body, Change, Member, Parameter, Program, RevokeKey, SetRoles, Template},
 };
 use policy::Role;
 use proof::keys::PublicKey;
@@ -13,6 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::IsTerminal,
     path::PathBuf,
 };
 
@@ -98,6 +103,9 @@ pub enum ChangeVerb {
     Approve {
         /// The proposal's entry, or its first digits.
         proposal: String,
+        /// Do not ask; sign.
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -190,13 +198,19 @@ pub async fn run_member(context: &Context, verb: MemberVerb) -> Result<(), Failu
     }
 }
 
-/// A member as the site states it.
+/// A member as the site states it, or as a replayed ledger proves it.
 #[derive(Deserialize)]
 pub struct Known {
     /// As enrolled.
     pub member: Member,
     #[serde(default)]
     revoked: BTreeMap<Digest, u64>,
+}
+
+impl From<&MemberState> for Known {
+    fn from(state: &MemberState) -> Self {
+        Self { member: state.member.clone(), revoked: state.revoked.clone() }
+    }
 }
 
 impl Known {
@@ -219,8 +233,7 @@ impl Known {
 
 /// Says on standard error when too few officers are left to lose another.
 async fn few_officers(context: &Context) -> Result<(), Failure> {
-    let members: BTreeMap<Id, Known> = context.part("members").await?;
-    let words = match members.values().filter(|m| m.is_signing_officer()).count() {
+    let words = match proven::plant(context).await?.officers().count() {
         0 | 1 => {
             "fewer than two security officers can sign: what is in force goes on, and no rule, \
              role or key can be changed any more"
@@ -236,9 +249,8 @@ async fn few_officers(context: &Context) -> Result<(), Failure> {
 }
 
 async fn keys_to_revoke(context: &Context, member: &Id, all: bool) -> Result<Vec<Digest>, Failure> {
-    let members: BTreeMap<Id, Known> = context.part("members").await?;
-    let known = members
-        .get(member)
+    let plant = proven::plant(context).await?;
+    let known = (plant.members.get(member).map(Known::from))
         .ok_or_else(|| Failure::Failed(format!("`{member}` is not enrolled")))?;
     let live: Vec<&PublicKey> = known.live_keys().collect();
     match live.len() {
@@ -340,8 +352,12 @@ pub async fn run_template(context: &Context, verb: TemplateVerb) -> Result<(), F
 
 pub async fn run_change(context: &Context, verb: ChangeVerb) -> Result<(), Failure> {
     match verb {
-        ChangeVerb::Approve { proposal } => {
-            let proposal = context.resolve("proposals", &proposal).await?;
+        ChangeVerb::Approve { proposal, yes } => {
+            let plant = proven::plant(context).await?;
+            let proposal = proven::resolve("proposals", &plant.proposals, &proposal)?;
+            if !yes && !agreed(plant.proposals.get(&proposal))? {
+                return Err(Failure::Failed("not signed".into()));
+            }
             let (_, client, submitted) =
                 context.state(&Body::Approve(Approve { proposal })).await?;
             let proposals: BTreeMap<Digest, Value> = client.get("/state/proposals").await?;
@@ -379,6 +395,19 @@ pub async fn run_change(context: &Context, verb: ChangeVerb) -> Result<(), Failu
             })
         }
     }
+}
+
+/// Shows a proposal as the ledger has it, and asks when somebody is there to answer. A
+/// script has decided already: it named the proposal by its digest.
+fn agreed(proposal: Option<&Proposal>) -> Result<bool, Failure> {
+    let Some(Proposal { change, proposer, .. }) = proposal else {
+        return Err(Failure::Failed("no such proposal is on the ledger".into()));
+    };
+    eprintln!("`{proposer}` proposes:\n{}", serde_json::to_string_pretty(change)?);
+    if !std::io::stdin().is_terminal() {
+        return Ok(true);
+    }
+    confirmed("Approve it?")
 }
 
 pub fn read(path: &PathBuf) -> Result<Vec<u8>, Failure> {

@@ -1,5 +1,6 @@
 //! What every command has: the caller's folder, the output form, and how it fails.
 
+use super::proven::resolve;
 use base::{Digest, Id, Refusal};
 use node::{Client, Node, fresh_nonce, now};
 use plant::Body;
@@ -157,21 +158,25 @@ impl Context {
         Ok(client.get(&format!("/state/{part}")).await?)
     }
 
-    /// Finds the full identifier that begins with `text` among the keys of a part.
+    /// The full identifier that begins with `text` among the keys of a part, to look at:
+    /// what is signed is resolved by [`super::proven`].
     pub async fn resolve(&self, part: &str, text: &str) -> Result<Digest, Failure> {
         if let Ok(id) = text.parse() {
             return Ok(id);
         }
         let all: BTreeMap<Digest, serde_json::Value> = self.part(part).await?;
-        let mut found = all.keys().filter(|id| id.to_string().starts_with(text));
-        match (found.next(), found.next()) {
-            (Some(id), None) => Ok(*id),
-            (None, _) => Err(Failure::Failed(format!("none of the {part} begins with `{text}`"))),
-            _ => Err(Failure::Failed(format!(
-                "several of the {part} begin with `{text}`: give more digits"
-            ))),
-        }
+        resolve(part, &all, text)
     }
+}
+
+/// Asks somebody at a terminal.
+pub fn confirmed(question: &str) -> Result<bool, Failure> {
+    use std::io::Write;
+    eprint!("{question} Type yes: ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
 }
 
 /// Splits `name=value`.

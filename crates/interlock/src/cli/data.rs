@@ -3,13 +3,22 @@
 use super::{
     context::{Context, Failure, bytes, duration, table},
     order::by_index,
+    proven,
 };
 use base::{Digest, Id};
 use clap::{Args, Subcommand};
-use node::{Client, Granted, now};
-use plant::body::{Body, Enforcement, Grant, RevokeGrant, Shred, Term};
+use node::{Granted, now};
+use plant::{
+    Plant, RecordingState,
+    body::{Body, Enforcement, Grant, RevokeGrant, Shred, Term},
+};
 use serde_json::Value;
-use std::{collections::BTreeMap, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::PathBuf,
+};
 use vault::fetch::{BlockGetter, fetch_leaves};
 
 /// The most segments of one recording (16 GiB).
@@ -67,7 +76,8 @@ pub async fn run_grant(context: &Context, verb: GrantVerb) -> Result<(), Failure
             })
         }
         GrantVerb::Revoke { grant, reason } => {
-            let grant = context.resolve("grants", &grant).await?;
+            let grants = proven::plant(context).await?.grants;
+            let grant = proven::resolve("grants", &grants, &grant)?;
             let body = Body::RevokeGrant(RevokeGrant { grant, reason });
             let done = "revoked: nothing more is served under it. What was read before stays with the reader, bound by contract only";
             context.state_and_say(&body, done).await
@@ -96,28 +106,19 @@ fn grant_row((id, g): (&Digest, &Value)) -> Vec<String> {
 }
 
 async fn issue(context: &Context, args: Issue) -> Result<(), Failure> {
-    let order = context.resolve("orders", &args.order).await?;
-    let (_, client) = context.client()?;
-    let recordings: BTreeMap<String, Value> = client.get("/state/recordings").await?;
-    let of_run = |r: &Value| {
-        r.pointer("/recording/order").and_then(Value::as_str) == Some(&order.to_string())
-    };
-    let wanted = |r: &Value| {
-        let stream = r.pointer("/recording/stream").and_then(Value::as_str).unwrap_or_default();
-        args.stream.is_empty() || args.stream.iter().any(|s| s.as_str() == stream)
-    };
-    let mut roots: std::collections::BTreeSet<String> = recordings
-        .iter()
-        .filter(|(_, r)| of_run(r) && wanted(r))
-        .map(|(root, _)| root.clone())
-        .collect();
+    let plant = proven::plant(context).await?;
+    let order = proven::resolve("orders", &plant.orders, &args.order)?;
+    let wanted = |stream: &Id| args.stream.is_empty() || args.stream.contains(stream);
+    let mut roots = recordings(&plant, &order, wanted);
     if roots.is_empty() {
         return Err(Failure::Failed(format!(
             "order {} has no recordings in the vault yet",
             order.short()
         )));
     }
-    roots.extend(enrolled(&client, &order, &recordings).await?);
+    if let Some(first) = enrolled(&plant, &order) {
+        roots.extend(recordings(&plant, &first, |stream| stream.as_str() == "camera"));
+    }
     let at = now();
     let grant = Grant {
         budget: args.budget,
@@ -134,32 +135,20 @@ async fn issue(context: &Context, args: Issue) -> Result<(), Failure> {
     context.print(&submitted, |s| format!("grant {}\n  index {}, witnessed", s.id, s.index))
 }
 
-/// The camera recordings of the run that enrolled the same part, which a
-/// comparison needs.
-async fn enrolled(
-    client: &Client,
-    order: &Digest,
-    recordings: &BTreeMap<String, Value>,
-) -> Result<Vec<String>, Failure> {
-    let orders: BTreeMap<Digest, Value> = client.get("/state/orders").await?;
-    let enrolments: BTreeMap<Id, Digest> = client.get("/state/enrolments").await?;
-    let reports: BTreeMap<Digest, Value> = client.get("/state/reports").await?;
-    let part = orders.get(order).and_then(|o| o.pointer("/order/part")).and_then(Value::as_str);
-    let first = enrolments
-        .iter()
-        .find(|(id, _)| Some(id.as_str()) == part)
-        .and_then(|(_, report)| reports.get(report))
-        .and_then(|r| r.pointer("/report/order"))
-        .and_then(Value::as_str);
-    let Some(first) = first else {
-        return Ok(Vec::new());
-    };
-    let camera = |r: &Value| {
-        r.pointer("/recording/order").and_then(Value::as_str) == Some(first)
-            && r.pointer("/recording/stream").and_then(Value::as_str) == Some("camera")
-            && r["shred"].is_null()
-    };
-    Ok(recordings.iter().filter(|(_, r)| camera(r)).map(|(root, _)| root.clone()).collect())
+/// The recordings of a run whose keys are kept, by stream.
+fn recordings(plant: &Plant, order: &Digest, wanted: impl Fn(&Id) -> bool) -> BTreeSet<String> {
+    let of_run = |r: &RecordingState| r.recording.order == *order && r.shred.is_none();
+    (plant.recordings.iter())
+        .filter(|(_, r)| of_run(r) && wanted(&r.recording.stream))
+        .map(|(root, _)| root.clone())
+        .collect()
+}
+
+/// The run that enrolled the part of an order: a comparison needs its pictures.
+fn enrolled(plant: &Plant, order: &Digest) -> Option<Digest> {
+    let part = &plant.orders.get(order)?.order.part;
+    let report = plant.reports.get(plant.enrolments.get(part)?)?;
+    Some(report.report.order)
 }
 
 /// What every grant says, and how each point holds.

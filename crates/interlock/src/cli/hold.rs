@@ -1,6 +1,9 @@
 //! `hold`: anyone may place one, two people release it.
 
-use super::context::{Context, Failure, table};
+use super::{
+    context::{Context, Failure, table},
+    proven,
+};
 use base::{Digest, Id};
 use clap::Subcommand;
 use plant::body::{Body, Hold, Release};
@@ -38,7 +41,7 @@ pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
                 .await
         }
         Verb::Release { hold } => {
-            let hold = context.resolve("holds", &hold).await?;
+            let hold = proven::resolve("holds", &proven::plant(context).await?.holds, &hold)?;
             let (_, client, submitted) = context.state(&Body::Release(Release { hold })).await?;
             let holds: BTreeMap<Digest, Value> = client.get("/state/holds").await?;
             let done = match holds.contains_key(&hold) {

@@ -3,6 +3,7 @@
 use super::{
     change::Known,
     context::{Context, Failure, duration},
+    proven,
 };
 use base::Id;
 use node::{
@@ -13,7 +14,6 @@ use node::{
 use plant::body::{Body, Change, Member};
 use policy::Role;
 use proof::keys::{PublicKey, origin_host};
-use std::collections::BTreeMap;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -34,11 +34,14 @@ pub struct Args {
 }
 
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
-    let (node, client) = context.client()?;
-    let members: BTreeMap<Id, Known> = client.get("/state/members").await?;
+    let node = context.node()?;
+    // The keys that a member has are named anew beside the invitation, and the link
+    // goes to a person: neither on the site's word.
+    let plant = proven::plant(context).await?;
+    let known = |member: &Id| plant.members.get(member).map(Known::from);
     let origin = match &args.console_origin {
         Some(origin) => origin.clone(),
-        None => own_origin(&node, members.get(node.member()))?,
+        None => own_origin(&node, known(node.member()).as_ref())?,
     };
     if origin_host(&origin).is_none() {
         return Err(Failure::Failed(format!(
@@ -47,7 +50,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     let invitation =
         Invitation::new(now().plus(args.valid_for)).map_err(|e| Failure::Failed(e.to_string()))?;
-    let member = invited(&args, members.get(&args.member), invitation.key())?;
+    let member = invited(&args, known(&args.member).as_ref(), invitation.key())?;
     let (_, _, submitted) = context.state(&Body::Propose(Change::Member(member))).await?;
     let link = invitation.link(&origin, &args.member, &anchors_digest(&node.anchors)?);
     let value = serde_json::json!({

@@ -1,9 +1,9 @@
 //! `keys`: the plant's own keys, of the log, its witnesses and the vault.
 
 use super::{
-    audit,
     change::propose,
     context::{Context, Failure, table},
+    proven,
 };
 use base::Bytes;
 use clap::{Args, Subcommand, ValueEnum};
@@ -94,17 +94,17 @@ pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             context.print(&known, |known| table(&["use", "key", "from", "until"], &rows(known)))
         }
         Verb::Anchors => {
-            let first = context.node()?.anchors;
-            let leaves = audit::from_site(context, &first).await?;
-            let plant = audit::fold(&leaves, &first, |_, _, _| {})?;
+            let (plant, first) = (proven::plant(context).await?, context.node()?.anchors);
             let log = plant.log_at(&first.log, plant.size).map_err(Failure::Broken)?;
             let anchors = Anchors { log, ..first };
             context.print(&anchors, |a| serde_json::to_string_pretty(a).unwrap_or_default())
         }
         Verb::Make { whose } => make(context, whose),
         Verb::Rotate(rotate) => {
-            let known: Known = context.part("keys").await?;
-            propose(context, Change::Keys(rotate.keys(&known.now.log)?)).await
+            // The witnesses that stay are named anew: not on the site's word.
+            let plant = proven::plant(context).await?;
+            let now = plant.log_now().map_err(Failure::Broken)?;
+            propose(context, Change::Keys(rotate.keys(&now)?)).await
         }
     }
 }

@@ -23,6 +23,7 @@ mod ledger;
 mod order;
 mod passport;
 mod policy;
+mod proven;
 mod rotate;
 mod serve;
 mod trace;

@@ -1,6 +1,9 @@
 //! `order` and `run`.
 
-use super::context::{Context, Failure, assignment, duration, table};
+use super::{
+    context::{Context, Failure, assignment, confirmed, duration, table},
+    proven,
+};
 use api::{Explanation, OrderDraft};
 use base::{Digest, Id};
 use clap::{Args, Subcommand};
@@ -8,10 +11,7 @@ use node::{fresh_nonce, now};
 use plant::body::{Body, Order, Program, ProgramRef};
 use proof::keys::PublicKey;
 use serde_json::Value;
-use std::{
-    collections::BTreeMap,
-    io::{IsTerminal, Write},
-};
+use std::{collections::BTreeMap, io::IsTerminal};
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -75,7 +75,9 @@ pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 
 async fn sign(context: &Context, args: Sign) -> Result<(), Failure> {
     let (node, client) = context.client()?;
-    let programs: BTreeMap<Id, Program> = client.get("/state/programs").await?;
+    // What is shown and signed is the program that officers approved, not the site's word.
+    let plant = proven::plant(context).await?;
+    let programs = &plant.programs;
     let program = programs.get(&args.program).ok_or_else(|| {
         let known: Vec<_> = programs.keys().map(Id::as_str).collect();
         Failure::Failed(format!(
@@ -109,7 +111,7 @@ async fn sign(context: &Context, args: Sign) -> Result<(), Failure> {
         return context.print(&explanation, render);
     }
     let entry = node.sign(&Body::Order(order), at, fresh_nonce()?)?;
-    if !args.yes && !confirmed()? {
+    if !args.yes && !there_to_confirm()? {
         return Err(Failure::Failed("not signed".into()));
     }
     let submitted = client.submit_witnessed(&entry).await?;
@@ -133,15 +135,11 @@ fn plain_words(order: &Order, program: &Program) -> String {
     text
 }
 
-fn confirmed() -> Result<bool, Failure> {
+fn there_to_confirm() -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::Failed("nobody is there to confirm: give --yes to sign".into()));
     }
-    eprint!("Sign and launch? Type yes: ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
+    confirmed("Sign and launch?")
 }
 
 fn text<'a>(value: &'a Value, path: &str) -> &'a str {

@@ -3,14 +3,18 @@
 use super::{
     change::Known,
     context::{Context, Failure},
+    proven,
 };
 use base::{Bytes, Digest, Id};
 use node::{Client, Node, fresh_nonce, now, rotation::Turn};
-use plant::body::{Body, Change, Member};
+use plant::{
+    Plant,
+    body::{Body, Change, Member},
+};
 use policy::Role;
 use proof::keys::PublicKey;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -34,44 +38,28 @@ struct Request {
     seal: Option<Bytes>,
 }
 
-type Members = BTreeMap<Id, Known>;
-
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if let Some(file) = &args.request {
-        let request: Request = super::change::read_json(file)?;
-        let (_, client) = context.client()?;
-        let members: Members = client.get("/state/members").await?;
-        return propose(context, &request, &members).await;
+        let plant = proven::plant(context).await?;
+        return propose(context, &super::change::read_json(file)?, &plant).await;
     }
     let (caller, client) = context.client()?;
     let node = match &args.of {
         Some(dir) => Node::load(dir)?,
         None => context.node()?,
     };
-    // An outside processor may not read who the members are; its own program takes
-    // the key by itself when a grant proves it.
-    let members: Members = match client.get("/state/members").await {
-        Ok(members) => members,
-        Err(error) => match Failure::from(error) {
-            Failure::Refused(_) => Members::new(),
-            other => return Err(other),
-        },
-    };
-    let known = members.get(node.member());
-    let counts =
-        |key: &Digest| known.is_some_and(|k| k.live_keys().any(|k| k.fingerprint() == *key));
-    let turn = match known {
-        Some(_) => node.turn(counts)?,
-        None => Turn::Rest,
-    };
-    if !matches!(turn, Turn::Rest) {
-        return finish(context, &node, known, turn).await;
+    let plant = readable_plant(context, &client).await?;
+    if let Some(plant) = plant.as_ref().filter(|p| p.members.contains_key(node.member())) {
+        let turn = node.turn(|key| plant.live_key(node.member(), key).is_some())?;
+        if !matches!(turn, Turn::Rest) {
+            return finish(context, &node, plant, turn).await;
+        }
     }
     let next = node.prepare_next()?;
     let request = Request { member: node.member().clone(), key: next.sign, seal: next.seal };
-    let officer = members.get(caller.member());
-    if officer.is_some_and(|k| k.member.roles.contains(&Role::SecurityOfficer)) {
-        return propose(context, &request, &members).await;
+    let officer = |plant: &Plant| plant.has_role(caller.member(), Role::SecurityOfficer);
+    if let Some(plant) = plant.as_ref().filter(|plant| officer(plant)) {
+        return propose(context, &request, plant).await;
     }
     context.print(&request, |request| {
         format!(
@@ -84,9 +72,20 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     })
 }
 
+/// The plant as its ledger proves it: a key that is taken or given up on the site's
+/// word could leave a member that cannot sign. None for an outside processor, who may
+/// not read the ledger; its own program takes the key when a grant proves it.
+async fn readable_plant(context: &Context, client: &Client) -> Result<Option<Plant>, Failure> {
+    match client.get::<serde_json::Value>("/state/members").await.map_err(Failure::from) {
+        Ok(_) => Ok(Some(proven::plant(context).await?)),
+        Err(Failure::Refused(_)) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
 /// Proposes the member with the new key beside those that count.
-async fn propose(context: &Context, request: &Request, members: &Members) -> Result<(), Failure> {
-    let known = members.get(&request.member).ok_or_else(|| {
+async fn propose(context: &Context, request: &Request, plant: &Plant) -> Result<(), Failure> {
+    let known = plant.members.get(&request.member).map(Known::from).ok_or_else(|| {
         Failure::Failed(format!("`{}` is not enrolled: use `member enrol`", request.member))
     })?;
     let mut member = Member { keys: known.live_keys().cloned().collect(), ..known.member.clone() };
@@ -112,27 +111,17 @@ async fn propose(context: &Context, request: &Request, members: &Members) -> Res
     })
 }
 
-/// Whether the member's own running program replaces the key.
-fn is_machine(known: Option<&Known>) -> bool {
+async fn finish(context: &Context, node: &Node, plant: &Plant, turn: Turn) -> Result<(), Failure> {
+    // A machine's own running program replaces its key.
     let machine = [Role::Cell, Role::Site, Role::Processor];
-    known.is_some_and(|k| machine.iter().any(|role| k.member.roles.contains(role)))
-}
-
-async fn finish(
-    context: &Context,
-    node: &Node,
-    known: Option<&Known>,
-    turn: Turn,
-) -> Result<(), Failure> {
-    if is_machine(known) {
+    if machine.iter().any(|role| plant.has_role(node.member(), *role)) {
         let text = "the new key is enrolled: the machine takes it by itself while it runs";
         return context
             .print(&serde_json::json!({ "member": node.member(), "rotated": false }), |_| {
                 text.into()
             });
     }
-    let counts =
-        |key: &Digest| known.is_some_and(|k| k.live_keys().any(|live| live.fingerprint() == *key));
+    let counts = |key: &Digest| plant.live_key(node.member(), key).is_some();
     let turn = match turn {
         Turn::Switch => {
             node.switch()?;
