@@ -49,6 +49,17 @@ fn refused<S: AsRef<std::ffi::OsStr>>(arguments: &[S], words: &str) {
     assert!(said["detail"].as_str().unwrap().contains(words), "`{words}`: {said}");
 }
 
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (from, to) = entry.map(|e| (e.path(), to.join(e.file_name()))).unwrap();
+        match from.is_dir() {
+            true => copy_folder(&from, &to),
+            false => drop(std::fs::copy(&from, &to).unwrap()),
+        }
+    }
+}
+
 fn serve(folder: &Path) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_interlock"));
     let command = command.arg("--json").arg("serve").arg(folder).stdin(Stdio::null());
@@ -173,10 +184,26 @@ async fn a_site_comes_back_from_its_backup_and_an_old_one_never_forks() {
     }
     assert_eq!(done(&["backup", "verify", &backup, "--key", &key])["site"], "plant");
 
+    // Anybody can seal to a public key: what opens need not be the site's.
+    let (forged, copied) = (at("forged"), at("copied"));
+    copy_folder(Path::new(&site), Path::new(&copied));
+    std::fs::remove_file(Path::new(&copied).join("sign.key")).unwrap();
+    std::fs::copy(at("operator/sign.key"), Path::new(&copied).join("sign.key")).unwrap();
+    done(&["backup", &copied, &forged, "--to", public]);
+    done(&["backup", "verify", &forged, "--key", &key]);
+    refused(&["restore", &forged, &first, "--key", &key], "another made it");
+    let foreign = at("elsewhere");
+    done(&["init", &foreign, "--no-console"]);
+    let foreign = format!("{foreign}/anchors.json");
+    let by_others = ["restore", &backup, &first, "--key", &key, "--anchors", &foreign];
+    refused(&by_others, "the anchors name");
+    assert!(!Path::new(&first).exists());
+
     lose(&mut house.plant);
     refused(&["restore", &backup, &site, "--key", &key], "not empty");
     for folder in [&first, &second] {
-        let restored = done(&["restore", &backup, folder, "--key", &key]);
+        let anchors = at("anchors.json");
+        let restored = done(&["restore", &backup, folder, "--key", &key, "--anchors", &anchors]);
         assert_eq!(
             (&restored["recordings"], &restored["findings"]),
             (&1.into(), &Value::Array(vec![]))

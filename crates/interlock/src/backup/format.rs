@@ -8,11 +8,13 @@
 //! ```
 //!
 //! Inside is a tar: the site's folder under `site/`, and at the end `manifest.json`
-//! with the SHA-256 of each file. So a backup can be opened with libraries that are
-//! not ours. Cut, changed or reordered bytes do not open.
+//! with the SHA-256 of each file, signed with the site's own key: anybody can seal to
+//! a public key, so opening shows for whom a backup is and not by whom. It can be
+//! opened with libraries that are not ours. Cut, changed or reordered bytes do not open.
 
 use anyhow::{Context as _, Result, bail};
 use base::{Digest, Id, Millis};
+use proof::recording::Claim;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
@@ -37,7 +39,7 @@ pub const FOLDER: &str = "site";
 pub const MANIFEST: &str = "manifest.json";
 
 /// What a backup holds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Format of this file; 1.
@@ -54,6 +56,10 @@ pub struct Manifest {
     pub root: Digest,
     /// Every file, in the order of copying.
     pub files: Vec<Row>,
+}
+
+impl Claim for Manifest {
+    const DOMAIN: &'static [u8] = b"interlock/backup-manifest/v1\0";
 }
 
 /// One file of a backup.

@@ -6,6 +6,8 @@ use super::{
     pour, sound,
 };
 use anyhow::{Context, Result, bail};
+use node::Anchors;
+use proof::recording::Signed;
 use serde::Serialize;
 use std::{
     fs::{self, DirBuilder, File},
@@ -29,17 +31,21 @@ pub struct Restored {
     pub at: base::Millis,
     /// Files.
     pub files: usize,
-    /// Recordings that are whole: their blocks, and the key that the ledger names.
-    pub recordings: usize,
+    /// The plant's genesis entry.
+    pub genesis: base::Digest,
+    /// Recordings that are whole: their blocks, and the key that the ledger names. Only
+    /// a restore looks.
+    pub recordings: Option<usize>,
     /// Recordings that are not, and other damage.
     pub findings: Vec<String>,
 }
 
 /// Restores into a folder that is empty or not there. It gets its name only when
-/// all of it is written and verified.
+/// all of it is written and verified, against `anchors` when the caller has them.
 pub fn restore(
     backup: &Path,
     secret: &[u8; 32],
+    anchors: Option<Anchors>,
     folder: &Path,
     mut progress: Progress<'_>,
 ) -> Result<Restored> {
@@ -52,9 +58,9 @@ pub fn restore(
         fs::remove_dir_all(&partial)?;
     }
     make_dir(&partial)?;
-    let manifest = unpack(backup, secret, Some(&partial), &mut progress)?;
+    let signed = unpack(backup, secret, Some(&partial), &mut progress)?;
     progress.now("verifying what was written");
-    let (recordings, findings) = sound::check(&partial, &manifest)?;
+    let (recordings, findings) = sound::check(&partial, &signed, anchors)?;
     sync_folders(&partial)?;
     if folder.exists() {
         fs::remove_dir(folder)?;
@@ -62,21 +68,23 @@ pub fn restore(
     fs::rename(&partial, folder)?;
     let above = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(above)?.sync_all()?;
-    Ok(restored(&manifest, recordings, findings))
+    Ok(restored(&signed.claim, Some(recordings), findings))
 }
 
-/// Reads and verifies all of a backup without writing anything.
+/// Reads all of a backup and holds it against its manifest, without writing anything.
+/// Whose it is, only [`restore`] finds out.
 pub fn verify(backup: &Path, secret: &[u8; 32], mut progress: Progress<'_>) -> Result<Restored> {
-    let manifest = unpack(backup, secret, None, &mut progress)?;
-    Ok(restored(&manifest, 0, Vec::new()))
+    let signed = unpack(backup, secret, None, &mut progress)?;
+    Ok(restored(&signed.claim, None, Vec::new()))
 }
 
-fn restored(manifest: &Manifest, recordings: usize, findings: Vec<String>) -> Restored {
+fn restored(manifest: &Manifest, recordings: Option<usize>, findings: Vec<String>) -> Restored {
     Restored {
         site: manifest.site.to_string(),
         entries: manifest.entries,
         at: manifest.at,
         files: manifest.files.len(),
+        genesis: manifest.genesis,
         recordings,
         findings,
     }
@@ -89,7 +97,7 @@ fn unpack(
     secret: &[u8; 32],
     into: Option<&Path>,
     progress: &mut Progress<'_>,
-) -> Result<Manifest> {
+) -> Result<Signed<Manifest>> {
     let sealed: OpeningReader<FileSource> = format::open(backup, secret)?;
     let mut tar = tar::Archive::new(sealed);
     let mut rows: Vec<Row> = Vec::new();
@@ -99,15 +107,15 @@ fn unpack(
         if path == Path::new(MANIFEST) {
             let mut bytes = Vec::new();
             entry.take(MAX_MANIFEST).read_to_end(&mut bytes)?;
-            let manifest: Manifest =
+            let signed: Signed<Manifest> =
                 serde_json::from_slice(&bytes).context("the backup's manifest")?;
-            if manifest.version != 1 {
-                bail!("a backup of version {}, this program reads 1", manifest.version);
+            if signed.claim.version != 1 {
+                bail!("a backup of version {}, this program reads 1", signed.claim.version);
             }
-            if manifest.files != rows {
+            if signed.claim.files != rows {
                 bail!("the backup holds other files than its manifest says");
             }
-            return Ok(manifest);
+            return Ok(signed);
         }
         let path = inner(&path)?;
         let shown = path.to_str().context("a path that is not UTF-8")?.to_owned();

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use base::{Digest, sha256};
 use ledger::{Fs, Reader, RealFs, copy};
 use node::{Node, keys::FromStart, now};
+use proof::recording::Signed;
 use serde::Serialize;
 use std::{
     fs::File,
@@ -95,14 +96,15 @@ impl<'d, 'a> Archive<'d, 'a> {
             root,
             files: std::mem::take(&mut self.rows),
         };
-        let bytes = serde_json::to_vec(&manifest)?;
+        let signed = Signed::new(manifest, &*node.signer)?;
+        let bytes = signed.to_bytes()?;
         let mut header = header(bytes.len() as u64);
         self.tar.append_data(&mut header, MANIFEST, bytes.as_slice())?;
         self.tar.into_inner()?.finish()?.finish()?;
         Ok(Taken {
             entries,
-            files: manifest.files.len(),
-            bytes: manifest.files.iter().map(|row| row.bytes).sum(),
+            files: signed.claim.files.len(),
+            bytes: signed.claim.files.iter().map(|row| row.bytes).sum(),
             findings: self.findings,
         })
     }

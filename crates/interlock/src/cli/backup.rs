@@ -7,7 +7,10 @@ use crate::backup::{
     take,
 };
 use base::Digest;
-use node::{config::read_key, fresh_seed};
+use node::{
+    config::{read_anchors, read_key},
+    fresh_seed,
+};
 use std::path::{Path, PathBuf};
 use vault::grant_key::public_of;
 
@@ -35,7 +38,8 @@ enum Verb {
         /// The file of the secret half.
         file: PathBuf,
     },
-    /// Read and verify all of a backup without writing anything.
+    /// Read all of a backup and hold it against its manifest, without writing anything.
+    /// Who made it, only `restore` finds out.
     Verify {
         /// The backup.
         backup: PathBuf,
@@ -54,6 +58,10 @@ pub struct RestoreArgs {
     /// The file with the secret half of the backup's key.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
+    /// The plant's anchors.json, got by another way: a backup of any other plant is
+    /// refused. Without it the backup's own word counts for which plant it is of.
+    #[arg(long, value_name = "FILE")]
+    anchors: Option<PathBuf>,
 }
 
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
@@ -85,9 +93,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 
 pub async fn restore(context: &Context, args: RestoreArgs) -> Result<(), Failure> {
     let secret = read_key(&args.key)?;
+    let anchors = args.anchors.as_deref().map(read_anchors).transpose()?;
     let (backup, folder) = (args.backup, args.folder.clone());
     let restored = apart(context.json, Failure::Broken, move |say| {
-        restore::restore(&backup, &secret, &folder, Progress::new("wrote", say))
+        restore::restore(&backup, &secret, anchors, &folder, Progress::new("wrote", say))
     });
     let restored = restored.await?;
     shown(context, &restored, &format!("is restored in `{}`", args.folder.display()))
@@ -113,7 +122,10 @@ fn make_key(context: &Context, file: &Path) -> Result<(), Failure> {
 fn shown(context: &Context, restored: &Restored, what: &str) -> Result<(), Failure> {
     context.print(restored, |r| {
         let (site, entries, files) = (&r.site, r.entries, r.files);
-        format!("site `{site}` as of {}: {entries} entries, {files} files; it {what}", r.at)
+        format!(
+            "site `{site}` as of {}: {entries} entries, {files} files; it {what}\n  genesis {}",
+            r.at, r.genesis
+        )
     })?;
     damage(context, &restored.findings)
 }
