@@ -217,7 +217,7 @@ async fn a_running_plant_gets_new_keys() {
     let proposal = house.proposed(&rotate);
     let known = house.by("auditor", &["keys", "list"]);
     assert_eq!(known["rotations"], serde_json::json!([]), "one officer is not enough");
-    let approved = house.by("officer-2", &["change", "approve", &proposal]);
+    let approved = house.by("officer-2", &["change", "approve", "--yes", &proposal]);
     let at = approved["index"].as_u64().unwrap();
     let known = house.by("auditor", &["keys", "list"]);
     assert_eq!(known["now"]["log"]["log_key"], log.as_str());

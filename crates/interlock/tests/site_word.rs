@@ -180,9 +180,13 @@ async fn an_officer_approves_what_the_ledger_has_and_nothing_from_before() {
     let shown = map.remove(&honest.id.to_string()).unwrap();
     map.insert(other.to_string(), shown);
     stolen.lie("proposals", proposals);
-    let body = stolen.stated("officer-1", &["change", "approve", &short]).await;
+    // Nobody signs what nobody looked at.
+    let (code, said) = stolen.command("officer-1", &["change", "approve", &short]).await;
+    assert_eq!(code, 1, "{said}");
+    assert!(said["detail"].as_str().unwrap().contains("--yes"), "{said}");
+    let body = stolen.stated("officer-1", &["change", "approve", "--yes", &short]).await;
     assert_eq!(body["approve"]["proposal"], honest.id.to_string());
-    let unknown = ["change", "approve", &other.to_string()];
+    let unknown = ["change", "approve", "--yes", &other.to_string()];
     let (code, said) = stolen.command("officer-1", &unknown).await;
     assert_eq!(code, 1, "{said}");
 

@@ -9,7 +9,33 @@
 use base::{Digest, Id};
 use plant::{Body, body::Verdict};
 use proof::entry::Leaf;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Proposals that nobody has approved: they change nothing, and there may be any
+/// number of them, so no excerpt need carry one.
+#[derive(Debug, Default)]
+pub struct Idle(BTreeMap<Digest, u64>);
+
+impl Idle {
+    /// Takes the next leaf of the ledger.
+    pub fn see(&mut self, index: u64, leaf: &Leaf) {
+        match serde_json::from_value(leaf.entry.statement.body.clone()) {
+            Ok(Body::Propose(_)) => {
+                self.0.extend(leaf.entry.id().ok().map(|id| (id, index)));
+            }
+            Ok(Body::Approve(approve)) => {
+                self.0.remove(&approve.proposal);
+            }
+            _ => {}
+        }
+    }
+
+    /// Leaves their indexes out.
+    pub fn without(self, indexes: Vec<u64>) -> Vec<u64> {
+        let idle: BTreeSet<u64> = self.0.into_values().collect();
+        indexes.into_iter().filter(|index| !idle.contains(index)).collect()
+    }
+}
 
 /// What an entry has to do with others.
 enum Link {
@@ -32,8 +58,8 @@ struct Filed {
     enrols: bool,
 }
 
-/// The indexes of the entries that belong into the passport of a report, in
-/// order. `leaves` is the ledger from index 0 to the checkpoint's size; an entry
+/// The indexes of the entries that may stand in the passport of a report, in order;
+/// an issuer leaves out those that are [`Idle`]. `leaves` is the ledger from index 0 to the checkpoint's size; an entry
 /// of a kind that this version does not know does not belong.
 pub fn excerpt_for<'a>(report: &Digest, leaves: impl Iterator<Item = (u64, &'a Leaf)>) -> Vec<u64> {
     let links: Vec<(u64, Link)> =

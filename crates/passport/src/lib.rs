@@ -45,7 +45,7 @@ pub use broken::Broken;
 pub use chain::Anchors;
 pub use did::{BadDid, DidWeb, NamedKey, did_document, issuer_keys, jwks};
 pub use evidence::{Draft, Evidence, FORMAT, MAX_ENTRIES, MAX_JWT_BYTES, ProvenLeaf};
-pub use excerpt::{excerpt_for, rests_on};
+pub use excerpt::{Idle, excerpt_for, rests_on};
 pub use facts::{Facts, Finding, Overall, Step, Trust};
 pub use file::{Form, MAX_FILE_BYTES, verify_file};
 pub use seal::{Verified, issue, verify};

@@ -6,7 +6,7 @@ mod common;
 use base::{Bytes, sha256};
 use common::*;
 use passport::{
-    Anchors, Broken, Draft, Form, Overall, Verified, issue, rests_on, verify, verify_file,
+    Anchors, Broken, Draft, Form, Idle, Overall, Verified, issue, rests_on, verify, verify_file,
 };
 use plant::{Body, body::*};
 use proof::{
@@ -85,6 +85,32 @@ fn who_enrolled_is_among_the_rules_that_a_reader_folds() {
     let run = ["accept", "order", "run-started", "run-ended", "recording", "recording", "grant"];
     assert_eq!(words, [rules, run].concat());
     assert!(world.plant.orders.contains_key(&other), "another run is left out");
+}
+
+#[test]
+fn proposals_that_nobody_approved_fill_no_passport() {
+    let mut world = World::new();
+    let scan = world.scan("spindle-7", &[Verdict::Enrolled]);
+    let template = |nth| Template {
+        id: id(&format!("part-{nth}")),
+        sha256: base::sha256(b"picture"),
+        title: "a good part".into(),
+        view: 1,
+    };
+    for nth in 0..9 {
+        world.log("officer-1", Body::Propose(Change::Template(template(nth))));
+    }
+    let approved = world.log("officer-1", Body::Propose(Change::Template(template(9))));
+    world.log("officer-2", Body::Approve(Approve { proposal: approved }));
+    let mut draft = world.draft(&scan.report);
+    let mut idle = Idle::default();
+    (0..).zip(&world.leaves).for_each(|(index, leaf)| idle.see(index, leaf));
+    let before: Vec<u64> = draft.entries.iter().map(|e| e.index).collect();
+    let kept = idle.without(before.clone());
+    assert_eq!(before.len() - kept.len(), 9);
+    assert!(kept.contains(&world.plant.index_of(&approved).unwrap()));
+    draft.entries.retain(|entry| kept.contains(&entry.index));
+    issue(draft, &*key("site")).unwrap();
 }
 
 fn edited(edit: impl FnOnce(&mut Draft)) -> String {

@@ -122,7 +122,7 @@ impl Plant {
     pub fn change(&self, member: &str, arguments: &[&str]) -> Result<()> {
         let proposed = self.by(member, arguments)?;
         let id = proposed["id"].as_str().context("a proposal without an id")?;
-        self.by("officer-2", &["change", "approve", id])?;
+        self.by("officer-2", &["change", "approve", id, "--yes"])?;
         Ok(())
     }
 

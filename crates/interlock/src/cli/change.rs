@@ -1,23 +1,22 @@
 //! Changes of the rules: roles, members, programs, templates, and their approval.
 
 use super::{
-    context::{Context, Failure, confirmed, table},
+    context::{Context, Failure, confirm, table},
     proven,
 };
 use base::{Digest, Id, sha256};
 use clap::Subcommand;
 use node::now;
 use plant::{
-    MemberState, Proposal,
+    MemberState, Plant, Proposal,
     body::{Approve, Body, Change, Member, Parameter, Program, RevokeKey, SetRoles, Template},
 };
 use policy::Role;
 use proof::keys::PublicKey;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::IsTerminal,
     path::PathBuf,
 };
 
@@ -185,17 +184,36 @@ pub async fn run_member(context: &Context, verb: MemberVerb) -> Result<(), Failu
                 Some(key) => vec![key],
                 None => keys_to_revoke(context, &member, all).await?,
             };
-            for key in keys {
-                let revoke = RevokeKey { key, member: member.clone(), reason: reason.clone() };
-                let done = format!(
-                    "revoked: from this index on every gate refuses the key\n  \
-                     what it signed: `interlock audit key {member} --key {key}`"
-                );
-                context.state_and_say(&Body::RevokeKey(revoke), &done).await?;
-            }
+            revoke(context, &member, keys, &reason).await?;
             few_officers(context).await
         }
     }
+}
+
+/// Revokes every key, whatever becomes of another's revocation: what is not tried stays
+/// in a thief's hands. The key that signs comes last, for nothing can follow it.
+async fn revoke(
+    context: &Context,
+    member: &Id,
+    mut keys: Vec<Digest>,
+    reason: &str,
+) -> Result<(), Failure> {
+    let node = context.node()?;
+    let own = PublicKey::of(node.signer.as_ref()).fingerprint();
+    keys.sort_by_key(|key| *key == own);
+    let mut failed = None;
+    for key in keys {
+        let revoke = RevokeKey { key, member: member.clone(), reason: reason.to_owned() };
+        let done = format!(
+            "revoked: from this index on every gate refuses the key\n  \
+             what it signed: `interlock audit key {member} --key {key}`"
+        );
+        if let Err(failure) = context.state_and_say(&Body::RevokeKey(revoke), &done).await {
+            eprintln!("error: key {key} may still count: look with `interlock role list`");
+            failed.get_or_insert(failure);
+        }
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 /// A member as the site states it, or as a replayed ledger proves it.
@@ -258,7 +276,7 @@ async fn keys_to_revoke(context: &Context, member: &Id, all: bool) -> Result<Vec
         1 => Ok(live.iter().map(|key| key.fingerprint()).collect()),
         _ if all => Ok(live.iter().map(|key| key.fingerprint()).collect()),
         count => {
-            let line = |key: &&PublicKey| format!("  {}  {}", key.fingerprint(), kind(key));
+            let line = |key: &&PublicKey| format!("  {}  {}", key.fingerprint(), kind_of(key));
             let lines: Vec<String> = live.iter().map(line).collect();
             Err(Failure::Failed(format!(
                 "`{member}` has {count} live keys: name one with --key, or revoke --all\n{}",
@@ -268,7 +286,7 @@ async fn keys_to_revoke(context: &Context, member: &Id, all: bool) -> Result<Vec
     }
 }
 
-fn kind(key: &PublicKey) -> String {
+fn kind_of(key: &PublicKey) -> String {
     match key {
         PublicKey::Ed25519(_) => "key file".into(),
         PublicKey::Passkey(passkey) => format!("passkey of {}", passkey.origin),
@@ -355,8 +373,8 @@ pub async fn run_change(context: &Context, verb: ChangeVerb) -> Result<(), Failu
         ChangeVerb::Approve { proposal, yes } => {
             let plant = proven::plant(context).await?;
             let proposal = proven::resolve("proposals", &plant.proposals, &proposal)?;
-            if !yes && !agreed(plant.proposals.get(&proposal))? {
-                return Err(Failure::Failed("not signed".into()));
+            if let Some(found) = plant.proposals.get(&proposal) {
+                confirm(&proposed(&plant, found)?, "Approve it?", yes)?;
             }
             let (_, client, submitted) =
                 context.state(&Body::Approve(Approve { proposal })).await?;
@@ -397,17 +415,40 @@ pub async fn run_change(context: &Context, verb: ChangeVerb) -> Result<(), Failu
     }
 }
 
-/// Shows a proposal as the ledger has it, and asks when somebody is there to answer. A
-/// script has decided already: it named the proposal by its digest.
-fn agreed(proposal: Option<&Proposal>) -> Result<bool, Failure> {
-    let Some(Proposal { change, proposer, .. }) = proposal else {
-        return Err(Failure::Failed("no such proposal is on the ledger".into()));
+/// A proposal in words, beside what it would replace.
+fn proposed(plant: &Plant, proposal: &Proposal) -> Result<String, Failure> {
+    let Proposal { change, proposer, .. } = proposal;
+    let kind = change.kind();
+    let mut words = format!("`{proposer}` proposes a change of kind `{kind}`:\n");
+    let (now, new) = match change {
+        // JSON would put a text of many lines into one.
+        Change::Policy(new) => (Some(plant.policy.text().to_owned()), new.text.clone()),
+        Change::Member(new) => {
+            for key in &new.keys {
+                words += &format!("  key {}  {}\n", key.fingerprint(), kind_of(key));
+            }
+            if let Some(seal) = &new.seal {
+                words += &format!("  reading key {}\n", sha256(&seal.0));
+            }
+            (plant.members.get(&new.id).map(|m| json(&m.member)).transpose()?, json(new)?)
+        }
+        Change::Roles(new) => {
+            let now = plant.members.get(&new.member).map(|m| json(&m.member.roles)).transpose()?;
+            (now, json(new)?)
+        }
+        Change::Program(new) => (plant.programs.get(&new.id).map(json).transpose()?, json(new)?),
+        Change::Template(new) => (plant.templates.get(&new.id).map(json).transpose()?, json(new)?),
+        Change::Keys(new) => (plant.log_now().ok().map(|log| json(&log)).transpose()?, json(new)?),
     };
-    eprintln!("`{proposer}` proposes:\n{}", serde_json::to_string_pretty(change)?);
-    if !std::io::stdin().is_terminal() {
-        return Ok(true);
-    }
-    confirmed("Approve it?")
+    Ok(match now {
+        Some(now) if now == new => format!("{words}{new}\nnothing of it is new"),
+        Some(now) => format!("{words}in the place of\n{now}\nwould stand\n{new}"),
+        None => format!("{words}{new}"),
+    })
+}
+
+fn json(value: &impl Serialize) -> Result<String, Failure> {
+    Ok(serde_json::to_string_pretty(value)?)
 }
 
 pub fn read(path: &PathBuf) -> Result<Vec<u8>, Failure> {

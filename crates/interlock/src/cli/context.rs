@@ -1,6 +1,7 @@
 //! What every command has: the caller's folder, the output form, and how it fails.
 
 use super::proven::resolve;
+use crate::site::legible::is_hidden;
 use base::{Digest, Id, Refusal};
 use node::{Client, Node, fresh_nonce, now};
 use plant::Body;
@@ -169,14 +170,38 @@ impl Context {
     }
 }
 
-/// Asks somebody at a terminal.
-pub fn confirmed(question: &str) -> Result<bool, Failure> {
-    use std::io::Write;
+/// Shows what would be signed and asks, unless `yes` says that nobody need be asked.
+///
+/// # Errors
+/// [`Failure::Failed`] when the answer is another, or nobody is there to give one.
+pub fn confirm(words: &str, question: &str, yes: bool) -> Result<(), Failure> {
+    use std::io::{IsTerminal, Write};
+    eprintln!("{}", legible(words));
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Failed("nobody is there to confirm: give --yes to sign".into()));
+    }
     eprint!("{question} Type yes: ");
     std::io::stderr().flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
+    match answer.trim() {
+        "yes" => Ok(()),
+        _ => Err(Failure::Failed("not signed".into())),
+    }
+}
+
+/// Words without what a terminal would take for a command, or what turns around or
+/// hides what stands beside it: others wrote some of them.
+pub fn legible(words: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' => c,
+        c if is_hidden(c) => '\u{fffd}',
+        c => c,
+    };
+    words.chars().map(shown).collect()
 }
 
 /// Splits `name=value`.

@@ -1,7 +1,7 @@
 //! `grant`, `recording` and `report`.
 
 use super::{
-    context::{Context, Failure, bytes, duration, table},
+    context::{Context, Failure, bytes, duration, legible, table},
     order::by_index,
     proven,
 };
@@ -9,7 +9,7 @@ use base::{Digest, Id};
 use clap::{Args, Subcommand};
 use node::{Granted, now};
 use plant::{
-    Plant, RecordingState,
+    GrantState, Plant, RecordingState,
     body::{Body, Enforcement, Grant, RevokeGrant, Shred, Term},
 };
 use serde_json::Value;
@@ -78,6 +78,10 @@ pub async fn run_grant(context: &Context, verb: GrantVerb) -> Result<(), Failure
         GrantVerb::Revoke { grant, reason } => {
             let grants = proven::plant(context).await?.grants;
             let grant = proven::resolve("grants", &grants, &grant)?;
+            if let Some(GrantState { grant, .. }) = grants.get(&grant) {
+                let words = format!("ends the grant to `{}`: {}", grant.processor, grant.purpose);
+                eprintln!("{}", legible(&words));
+            }
             let body = Body::RevokeGrant(RevokeGrant { grant, reason });
             let done = "revoked: nothing more is served under it. What was read before stays with the reader, bound by contract only";
             context.state_and_say(&body, done).await

@@ -1,12 +1,15 @@
 //! `hold`: anyone may place one, two people release it.
 
 use super::{
-    context::{Context, Failure, table},
+    context::{Context, Failure, confirm, table},
     proven,
 };
 use base::{Digest, Id};
 use clap::Subcommand;
-use plant::body::{Body, Hold, Release};
+use plant::{
+    HoldState,
+    body::{Body, Hold, Release},
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -24,6 +27,9 @@ pub enum Verb {
     Release {
         /// The hold's entry, or its first digits.
         hold: String,
+        /// Do not ask; sign.
+        #[arg(long)]
+        yes: bool,
     },
     /// Holds in force.
     List,
@@ -40,8 +46,14 @@ pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
                 )
                 .await
         }
-        Verb::Release { hold } => {
-            let hold = proven::resolve("holds", &proven::plant(context).await?.holds, &hold)?;
+        Verb::Release { hold, yes } => {
+            let holds = proven::plant(context).await?.holds;
+            let hold = proven::resolve("holds", &holds, &hold)?;
+            if let Some(HoldState { hold, issuer, .. }) = holds.get(&hold) {
+                let on = hold.cell.as_ref().map_or("the whole site".into(), |c| format!("`{c}`"));
+                let words = format!("`{issuer}` holds {on}: {}", hold.reason);
+                confirm(&words, "May it end?", yes)?;
+            }
             let (_, client, submitted) = context.state(&Body::Release(Release { hold })).await?;
             let holds: BTreeMap<Digest, Value> = client.get("/state/holds").await?;
             let done = match holds.contains_key(&hold) {

@@ -1,7 +1,7 @@
 //! `order` and `run`.
 
 use super::{
-    context::{Context, Failure, assignment, confirmed, duration, table},
+    context::{Context, Failure, assignment, confirm, duration, legible, table},
     proven,
 };
 use api::{Explanation, OrderDraft};
@@ -11,7 +11,7 @@ use node::{fresh_nonce, now};
 use plant::body::{Body, Order, Program, ProgramRef};
 use proof::keys::PublicKey;
 use serde_json::Value;
-use std::{collections::BTreeMap, io::IsTerminal};
+use std::collections::BTreeMap;
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -99,8 +99,9 @@ async fn sign(context: &Context, args: Sign) -> Result<(), Failure> {
         part: args.part,
         program: ProgramRef { id: program.id.clone(), sha256: program.sha256 },
     };
-    eprintln!("{}", plain_words(&order, program));
+    let words = plain_words(&order, program);
     if args.dry_run {
+        eprintln!("{}", legible(&words));
         let draft = OrderDraft {
             issuer: node.member().clone(),
             key: PublicKey::of(node.signer.as_ref()).fingerprint(),
@@ -111,9 +112,7 @@ async fn sign(context: &Context, args: Sign) -> Result<(), Failure> {
         return context.print(&explanation, render);
     }
     let entry = node.sign(&Body::Order(order), at, fresh_nonce()?)?;
-    if !args.yes && !there_to_confirm()? {
-        return Err(Failure::Failed("not signed".into()));
-    }
+    confirm(&words, "Sign and launch?", args.yes)?;
     let submitted = client.submit_witnessed(&entry).await?;
     context.print(&submitted, |s| {
         format!("order {}\n  index {}, witnessed: the cell decides now", s.id, s.index)
@@ -133,13 +132,6 @@ fn plain_words(order: &Order, program: &Program) -> String {
     }
     text.push_str(&format!("  may start from {} to {}", order.not_before, order.not_after));
     text
-}
-
-fn there_to_confirm() -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::Failed("nobody is there to confirm: give --yes to sign".into()));
-    }
-    confirmed("Sign and launch?")
 }
 
 fn text<'a>(value: &'a Value, path: &str) -> &'a str {

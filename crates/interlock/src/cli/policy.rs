@@ -3,6 +3,7 @@
 use super::{
     change::read,
     context::{Context, Failure},
+    proven,
 };
 use ::policy::{Action, DEFAULT, Policy};
 use base::Id;
@@ -51,7 +52,8 @@ pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Show { default: true } => context.print(&DEFAULT, |t| (*t).to_owned()),
         Verb::Show { default: false } => {
-            let text: String = context.part("policy").await?;
+            // People edit it and propose the outcome.
+            let text = proven::plant(context).await?.policy.text().to_owned();
             context.print(&text, String::clone)
         }
         Verb::Check { file: Some(file), .. } => {

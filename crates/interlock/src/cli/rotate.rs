@@ -5,7 +5,7 @@ use super::{
     context::{Context, Failure},
     proven,
 };
-use base::{Bytes, Digest, Id};
+use base::{Bytes, Digest, Id, sha256};
 use node::{Client, Node, fresh_nonce, now, rotation::Turn};
 use plant::{
     Plant,
@@ -63,13 +63,20 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     context.print(&request, |request| {
         format!(
-            "a new key lies in `{}` and signs nothing yet\n  fingerprint {}\n  \
+            "a new key lies in `{}` and signs nothing yet\n  fingerprint {}{}\n  \
              hand its public half to a security officer: `member rotate --json > FILE` here, \
              `member rotate --request FILE` there",
             node.dir.join("sign.next.key").display(),
             request.key.fingerprint(),
+            sealed_to(request.seal.as_ref()),
         )
     })
+}
+
+/// What is sealed to a member can be read by whoever has the other half of this key: it
+/// is compared as the signing key is.
+fn sealed_to(seal: Option<&Bytes>) -> String {
+    seal.map(|seal| format!("\n  reading key {}", sha256(&seal.0))).unwrap_or_default()
 }
 
 /// The plant as its ledger proves it: a key that is taken or given up on the site's
@@ -94,18 +101,19 @@ async fn propose(context: &Context, request: &Request, plant: &Plant) -> Result<
     if member.seal.is_some() && request.seal.is_some() {
         member.seal.clone_from(&request.seal);
     }
-    let print = request.key.fingerprint();
+    let (print, seal) = (request.key.fingerprint(), member.seal.clone());
     let (_, _, submitted) = context.state(&Body::Propose(Change::Member(member))).await?;
     let value = serde_json::json!({
         "id": submitted.id, "index": submitted.index, "member": request.member, "key": print,
     });
     context.print(&value, |_| {
         format!(
-            "proposed: `{}` gets the key {print} beside its old one\n  \
-             another security officer compares that fingerprint and approves it with `interlock \
+            "proposed: `{}` gets the key {print} beside its old one{}\n  \
+             another security officer compares these fingerprints and approves it with `interlock \
              change approve {}`\n  then a running cell, site or analyst takes it by itself and \
              gives the old one up; a person says `interlock member rotate` once more",
             request.member,
+            sealed_to(seal.as_ref()),
             submitted.id.short(),
         )
     })

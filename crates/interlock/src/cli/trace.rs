@@ -1,6 +1,6 @@
 //! `audit trace`: an export of the console's trace page, verified offline.
 
-use super::context::{Context, Failure};
+use super::context::{Context, Failure, legible};
 use ::passport::{Anchors, MAX_TRACE_BYTES, Trace, verify_trace};
 use serde_json::json;
 use std::{fs::File, io::Read, path::Path};
@@ -11,7 +11,7 @@ pub fn run(context: &Context, file: &Path, anchors: Option<&Path>) -> Result<(),
     let pin = pin.map(|a| Anchors { genesis: a.genesis, log: a.log });
     let bytes = read(file).map_err(|e| Failure::Failed(format!("`{}`: {e}", file.display())))?;
     let trace =
-        verify_trace(&bytes, pin.as_ref()).map_err(|e| Failure::Broken(plain(&e.to_string())))?;
+        verify_trace(&bytes, pin.as_ref()).map_err(|e| Failure::Broken(legible(&e.to_string())))?;
     let holds = trace.holds();
     let value = json!({ "verified": holds, "trace": trace });
     context.print(&value, |_| render(&trace))?;
@@ -29,7 +29,7 @@ fn render(trace: &Trace) -> String {
     let mut text = format!("order {}\n", trace.order);
     for check in &trace.checks {
         let mark = if check.ok { '✓' } else { '✗' };
-        text.push_str(&format!("  {mark} {:<9} {}\n", check.step, plain(&check.words)));
+        text.push_str(&format!("  {mark} {:<9} {}\n", check.step, legible(&check.words)));
     }
     let broken = trace.checks.iter().filter(|check| !check.ok).count();
     text.push_str(&match broken {
@@ -47,9 +47,4 @@ fn render(trace: &Trace) -> String {
         "an excerpt cannot show what it leaves out: `interlock audit replay` reads the whole ledger",
     );
     text
-}
-
-/// Words without what a terminal would take for a command: they quote the file.
-fn plain(words: &str) -> String {
-    words.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -8,7 +8,7 @@ use super::Site;
 use anyhow::{Context, Result};
 use base::Digest;
 use node::now;
-use passport::{Draft, ProvenLeaf, excerpt_for, rests_on};
+use passport::{Draft, Idle, ProvenLeaf, excerpt_for, rests_on};
 use plant::{Body, body};
 use proof::{
     entry::Leaf,
@@ -122,7 +122,9 @@ fn issue(
     newest: &proof::log::WitnessedCheckpoint,
 ) -> Result<body::PassportIssued> {
     let leaves = leaves(site, newest.size())?;
-    let indexes = excerpt_for(report, leaves.iter().map(|(i, l)| (*i, l)));
+    let mut idle = Idle::default();
+    leaves.iter().for_each(|(index, leaf)| idle.see(*index, leaf));
+    let indexes = idle.without(excerpt_for(report, leaves.iter().map(|(i, l)| (*i, l))));
     let entries = site
         .proven(&indexes, newest)?
         .into_iter()
@@ -184,12 +186,14 @@ pub fn excerpt(site: &Site, grant: &Digest, size: u64) -> Result<Vec<u64>> {
         orders.insert(state.grant.order);
         (orders, state.grant.recordings.clone())
     };
-    let mut indexes = Vec::new();
+    let (mut indexes, mut idle) = (Vec::new(), Idle::default());
     site.sequencer.reader().for_each_entry(0..size, size, |index, bytes: &[u8]| -> Result<()> {
-        if rests_on(&Leaf::parse(bytes)?, grant, &orders, &roots) {
+        let leaf = Leaf::parse(bytes)?;
+        idle.see(index, &leaf);
+        if rests_on(&leaf, grant, &orders, &roots) {
             indexes.push(index);
         }
         Ok(())
     })?;
-    Ok(indexes)
+    Ok(idle.without(indexes))
 }

@@ -61,7 +61,7 @@ fn illegible(value: &Value, most: usize) -> Option<String> {
 }
 
 /// Control characters, and those that order, join or hide what stands beside them.
-fn is_hidden(c: char) -> bool {
+pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{2069}' | '\u{feff}')

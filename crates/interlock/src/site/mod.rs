@@ -14,7 +14,7 @@ mod fold;
 mod http;
 mod index;
 mod issue;
-mod legible;
+pub mod legible;
 pub mod own;
 mod recordings;
 mod room;
