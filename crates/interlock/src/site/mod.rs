@@ -261,7 +261,7 @@ impl Site {
 
     /// Appends an entry; durable when this returns.
     async fn append(&self, entry: &Entry) -> Result<Appended, AppendError> {
-        match Checked::of(&self.plant, entry.clone()) {
+        match Checked::of(&self.plant, entry) {
             Ok(entry) => self.append_checked(entry).await,
             Err(Unfit::Refused(refusal)) => Err(refusal.into()),
             Err(Unfit::Form(e)) => Err(AppendError::Stopped(e.to_string())),
