@@ -68,11 +68,9 @@ async fn an_order_moves_the_robot_once_and_its_recordings_verify() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_power_cut_in_a_run_never_moves_the_robot_twice() {
-    let mut plant = Plant::start().await;
-    plant.run_cell();
-    let order = plant.order("part-1", 6);
+    let mut plant = Plant::running().await;
+    let order = plant.moving("part-1", 6).await;
     plant.started(&order).await;
-    plant.until("the robot moves", |p| p.robot.motions().starts == 1).await;
     plant.kill();
     plant.run_cell();
     let ended = plant.ended(&order, Outcome::Failed, 0).await;
@@ -84,20 +82,14 @@ async fn a_power_cut_in_a_run_never_moves_the_robot_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn losing_the_site_finishes_the_run_and_delivers_later() {
-    let mut plant = Plant::start().await;
-    plant.run_cell();
-    let order = plant.order("part-1", 2);
-    plant.until("the robot moves", |p| p.robot.motions().starts == 1).await;
+    let mut plant = Plant::running().await;
+    let order = plant.moving("part-1", 2).await;
     plant.site.inside().gone = true;
-    let start = std::time::Instant::now();
-    loop {
-        let status = plant.status().await;
-        if status["run"].is_null() && status["outbox"]["length"].as_u64() >= Some(3) {
-            break;
-        }
-        assert!(start.elapsed().as_secs() < 120, "{status:#}");
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    plant
+        .until_it_says("the end of the run", |s| {
+            s["run"].is_null() && s["outbox"]["length"].as_u64() >= Some(3)
+        })
+        .await;
     // A restart keeps what waits.
     plant.kill();
     plant.run_cell();
@@ -109,10 +101,8 @@ async fn losing_the_site_finishes_the_run_and_delivers_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cell_that_is_told_to_end_finishes_and_delivers_its_run() {
-    let mut plant = Plant::start().await;
-    plant.run_cell();
-    let order = plant.order("part-1", 2);
-    plant.until("the robot moves", |p| p.robot.motions().starts == 1).await;
+    let mut plant = Plant::running().await;
+    let order = plant.moving("part-1", 2).await;
     plant.order("part-2", 1);
     assert!(plant.end());
     let ended = plant.ended(&order, Outcome::Finished, 2).await;
@@ -124,27 +114,15 @@ async fn a_cell_that_is_told_to_end_finishes_and_delivers_its_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forked_ledger_is_distrusted_until_a_person_says_otherwise() {
-    let mut plant = Plant::start().await;
-    plant.run_cell();
+    let mut plant = Plant::running().await;
     let first = plant.order("part-1", 1);
     plant.ended(&first, Outcome::Finished, 2).await;
-    let size = plant.site.entries().len() as u64;
-    while plant.status().await["ledger"]["size"].as_u64() != Some(size) {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    plant.read_up().await;
     plant.kill();
     plant.site.rewrite_last();
     for _ in 0..2 {
         plant.run_cell();
-        let start = std::time::Instant::now();
-        loop {
-            let up = tokio::net::TcpStream::connect(plant.listen).await.is_ok();
-            if up && plant.status().await["ledger"]["distrust"].is_string() {
-                break;
-            }
-            assert!(start.elapsed().as_secs() < 60);
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
+        plant.until_it_says("distrust", |s| s["ledger"]["distrust"].is_string()).await;
         plant.kill();
     }
     plant.order("part-1", 1);
@@ -170,8 +148,7 @@ async fn refusals_are_entries_and_a_hold_only_delays() {
         .await;
     let RunStatus::Refused(refusal) = plant.order_state(&late).status else { unreachable!() };
     assert_eq!(refusal.rule, Rule::Time);
-    let order = plant.order("part-1", 6);
-    plant.until("the robot moves", |p| p.robot.motions().starts == 1).await;
+    let order = plant.moving("part-1", 6).await;
     let hold = Hold { cell: Some(id("cell-1")), reason: "spill".into() };
     plant.state("anna", &Body::Hold(hold));
     let ended = plant.ended(&order, Outcome::Stopped, 2).await;
@@ -180,17 +157,14 @@ async fn refusals_are_entries_and_a_hold_only_delays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn anyone_may_stop_and_motion_without_an_order_is_held() {
-    let mut plant = Plant::start().await;
-    plant.run_cell();
-    let order = plant.order("part-1", 6);
-    plant.until("the robot moves", |p| p.robot.motions().starts == 1).await;
+    let plant = Plant::running().await;
+    let order = plant.moving("part-1", 6).await;
     let (code, answer) = plant.ask("otto", Method::POST, "/stop").await;
     assert_eq!(code, 200, "{answer}");
     let ended = plant.ended(&order, Outcome::Stopped, 2).await;
     assert_eq!(ended.reason, "`otto` stopped it");
 
-    let order = plant.order("part-1", 6);
-    plant.until("the robot moves again", |p| p.robot.motions().starts == 2).await;
+    let order = plant.moving("part-1", 6).await;
     let answer = plant.send("site", Method::POST, "/stop", r#"{"for":"anna"}"#).await;
     let answer: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
     assert_eq!((&answer["stopped"], &answer["for"]), (&true.into(), &"anna".into()));

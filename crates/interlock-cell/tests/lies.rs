@@ -39,6 +39,14 @@ fn order(plant: &Plant) -> Vec<u8> {
     leaf(plant.node("anna").sign(&body, now(), fresh_nonce().unwrap()).unwrap())
 }
 
+/// The folder of another plant with the same names.
+fn another(plant: &Plant) -> tempfile::TempDir {
+    let other = tempfile::tempdir().unwrap();
+    let address = "127.0.0.1:1".parse().unwrap();
+    init(other.path(), &blueprint(address, address, &plant.robot), now()).unwrap();
+    other
+}
+
 /// Waits until the site was asked so many times more.
 async fn asked(plant: &Plant, more: u64) {
     let before = plant.site.inside().asked;
@@ -47,12 +55,9 @@ async fn asked(plant: &Plant, more: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_site_that_proves_nothing_moves_nothing_and_is_believed_once_it_does() {
-    let mut plant = Plant::start().await;
-    plant.run_cell();
+    let mut plant = Plant::running().await;
     plant.up().await;
-    let other = tempfile::tempdir().unwrap();
-    let address = "127.0.0.1:1".parse().unwrap();
-    init(other.path(), &blueprint(address, address, &plant.robot), now()).unwrap();
+    let other = another(&plant);
     let foreign = Keys::load(other.path());
 
     plant.site.inside().lie = Some(Lie::Alone);
@@ -122,20 +127,16 @@ async fn distrusted(plant: &mut Plant, instead: Vec<Vec<u8>>, restart: bool) -> 
 /// Runs the cell until it has read the whole true log.
 async fn honest(plant: &mut Plant) -> Vec<Vec<u8>> {
     plant.run_cell();
-    let leaves = plant.site.inside().leaves.clone();
-    let size = leaves.len() as u64;
-    plant.until_it_says("the whole log", |s| s["ledger"]["size"].as_u64() == Some(size)).await;
-    leaves
+    plant.read_up().await;
+    plant.site.inside().leaves.clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_contradicts_itself_is_distrusted_until_a_person_says_otherwise() {
-    let mut plant = Plant::start().await;
-    plant.run_cell();
+    let mut plant = Plant::running().await;
     let first = plant.order("part-1", 1);
     plant.ended(&first, Outcome::Finished, 2).await;
-    let outbox = |s: &Value| s["outbox"]["length"] == 0;
-    plant.until_it_says("an empty outbox", outbox).await;
+    plant.delivered().await;
     plant.kill();
     // What a thief would leave out: a hold, a revoked key, a refusal.
     let hold = Hold { cell: Some(id("cell-1")), reason: "spill".into() };
@@ -181,9 +182,7 @@ async fn a_log_that_contradicts_itself_is_distrusted_until_a_person_says_otherwi
     reordered.swap(1, 2);
     let why = distrusted(&mut plant, reordered, true).await;
     assert!(why.starts_with("entry 1"), "{why}");
-    let other = tempfile::tempdir().unwrap();
-    let address = "127.0.0.1:1".parse().unwrap();
-    init(other.path(), &blueprint(address, address, &plant.robot), now()).unwrap();
+    let other = another(&plant);
     let genesis = std::fs::read(other.path().join("site/genesis.json")).unwrap();
     let genesis = leaf(Entry::parse(&genesis).unwrap());
     let why = distrusted(&mut plant, vec![genesis], true).await;
@@ -196,10 +195,8 @@ async fn a_log_that_contradicts_itself_is_distrusted_until_a_person_says_otherwi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_site_a_stop_and_a_hold_work_and_nothing_is_said_twice() {
-    let mut plant = Plant::start().await;
-    plant.run_cell();
-    let order = plant.order("part-1", 6);
-    plant.until("the robot moves", |p| p.robot.motions().starts == 1).await;
+    let plant = Plant::running().await;
+    let order = plant.moving("part-1", 6).await;
     plant.site.inside().gone = true;
     let (code, answer) = plant.ask("otto", Method::POST, "/stop").await;
     assert_eq!(code, 200, "{answer}");
@@ -222,7 +219,7 @@ async fn without_the_site_a_stop_and_a_hold_work_and_nothing_is_said_twice() {
     plant.site.honest();
     let ended = plant.ended(&order, Outcome::Stopped, 2).await;
     assert_eq!(ended.reason, "`otto` stopped it");
-    plant.until_it_says("an empty outbox", |s| s["outbox"]["length"] == 0).await;
+    plant.delivered().await;
     for (word, count) in [("run-started", 1), ("run-ended", 1), ("recording", 2), ("hold", 1)] {
         assert_eq!(logged(&plant, word), count, "{word}");
     }

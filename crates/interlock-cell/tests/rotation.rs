@@ -50,8 +50,7 @@ fn rotate(plant: &Plant, seed: u8) -> Signers {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cell_follows_new_keys_awake_and_asleep_and_no_retired_ones() {
-    let mut plant = Plant::start().await;
-    plant.run_cell();
+    let mut plant = Plant::running().await;
     plant.up().await;
     rotate(&plant, 50);
     let order = plant.order("part-1", 1);

@@ -71,8 +71,7 @@ fn numbers(value: &Value) -> [f64; 6] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_watched_as_it_happens() {
-    let mut plant = Plant::start().await;
-    plant.run_cell();
+    let mut plant = Plant::running().await;
     plant.up().await;
     let (code, answer) = plant.ask("anna", Method::GET, "/view").await;
     assert_eq!(code, 404, "{answer}");
@@ -149,8 +148,7 @@ async fn a_run_is_watched_as_it_happens() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_those_who_may_watch_do_and_not_longer() {
-    let mut plant = Plant::start().await;
-    plant.run_cell();
+    let plant = Plant::running().await;
     plant.up().await;
     for (method, path) in [(Method::GET, "/live"), (Method::GET, "/view"), (Method::POST, "/stop")]
     {
@@ -173,8 +171,7 @@ async fn only_those_who_may_watch_do_and_not_longer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn listeners_are_bounded_and_a_place_comes_free() {
-    let mut plant = Plant::start().await;
-    plant.run_cell();
+    let plant = Plant::running().await;
     plant.up().await;
     let mut listeners = Vec::new();
     for _ in 0..LISTENERS {
@@ -199,8 +196,7 @@ async fn listeners_are_bounded_and_a_place_comes_free() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_says_why_it_will_not_move() {
-    let mut plant = Plant::start().await;
-    plant.run_cell();
+    let plant = Plant::running().await;
     plant.up().await;
     let verdict = async |words: &str| {
         let wait = async {

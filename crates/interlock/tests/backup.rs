@@ -6,18 +6,14 @@ mod common;
 
 use common::{
     Plant,
-    house::{House, Parcel},
+    house::{House, Parcel, ended, started},
     id,
 };
 use node::{fresh_nonce, now};
-use plant::{
-    Body,
-    body::{Grant, Hold, Outcome, RunEnded, RunStarted},
-};
+use plant::{Body, body::Hold};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use std::{
-    collections::BTreeSet,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, Stdio},
@@ -72,22 +68,6 @@ fn lose(plant: &mut Plant) {
     plant.site.wait().unwrap();
 }
 
-async fn ready(plant: &Plant) {
-    let auditor = plant.machine("auditor").1;
-    let ready = async {
-        while auditor.bytes("/readyz", 1024).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), ready).await.expect("the site is ready");
-}
-
-async fn witnessed(plant: &Plant, member: &str, body: &Body) -> api::Submitted {
-    let (node, client) = plant.machine(member);
-    let entry = node.sign(body, now(), fresh_nonce().unwrap()).unwrap();
-    client.submit_witnessed(&entry).await.unwrap()
-}
-
 /// A recording as a cell delivers it: key, blocks, checkpoints, entry.
 async fn deliver(house: &House) -> Parcel {
     let order = house.order("cell-1").await;
@@ -102,40 +82,17 @@ async fn deliver(house: &House) -> Parcel {
         house.put_checkpoints("cell-1", &parcel, parcel.body()).await,
     ];
     assert!(told.iter().all(|(status, _)| *status == StatusCode::NO_CONTENT), "{told:?}");
-    let ended = RunEnded {
-        lost: 0,
-        order,
-        outcome: Outcome::Finished,
-        reason: String::new(),
-        samples: 1,
-        viewpoints: 1,
-    };
-    let started = RunStarted { checkpoint: 1, order };
-    for body in [Body::RunStarted(started), Body::RunEnded(ended), parcel.entry(&one)] {
+    for body in [started(order), ended(order), parcel.entry(&one)] {
         house.plant.state_by_file("cell-1", &body).await;
     }
     parcel
-}
-
-async fn granted(house: &House, parcel: &Parcel) {
-    let grant = Body::Grant(Grant {
-        budget: 1000,
-        not_after: now().plus(600_000),
-        not_before: now(),
-        order: parcel.manifest.order,
-        processor: id("analyst"),
-        purpose: "a look".into(),
-        recordings: BTreeSet::from([parcel.manifest.root_cid.clone()]),
-        terms: Vec::new(),
-    });
-    witnessed(&house.plant, "officer-1", &grant).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_site_comes_back_from_its_backup_and_an_old_one_never_forks() {
     let mut house = House::open().await;
     let parcel = deliver(&house).await;
-    granted(&house, &parcel).await;
+    house.grant(&parcel).await;
     let dir = house.plant.dir.path().to_owned();
     let at = |name: &str| dir.join(name).display().to_string();
     let (key, backup, kept) = (at("backup.key"), at("site.backup"), at("kept"));
@@ -158,7 +115,7 @@ async fn a_site_comes_back_from_its_backup_and_an_old_one_never_forks() {
     assert_eq!(taken["taken"]["findings"], serde_json::json!([]), "{taken}");
     refused(&["backup", &site, &backup, "--to", public], "never replaces");
     writing.await.unwrap();
-    let last = witnessed(&house.plant, "auditor", &hold("the last")).await.index;
+    let last = house.plant.state_witnessed("auditor", &hold("the last")).await.index;
     done(&["--dir", &auditor, "ledger", "copy", &kept]);
 
     // Nothing of the site is in it in clear, and only the right key opens it.
@@ -238,8 +195,8 @@ async fn a_site_comes_back_from_its_backup_and_an_old_one_never_forks() {
     refused(&["ledger", "extend", &first, "--from", &kept], "nothing to fetch");
 
     house.plant.site = serve(Path::new(&first));
-    ready(&house.plant).await;
-    assert_eq!(witnessed(&house.plant, "auditor", &hold("after")).await.index, last + 1);
+    house.plant.ready().await;
+    assert_eq!(house.plant.state_witnessed("auditor", &hold("after")).await.index, last + 1);
     house.order("cell-1").await;
     let analyst = house.plant.machine("analyst").1;
     let block = format!("/ipfs/{}?format=raw", parcel.manifest.root_cid);
@@ -251,7 +208,7 @@ async fn a_site_comes_back_from_its_backup_and_an_old_one_never_forks() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_entry_is_taken_before_the_witnesses_have_spoken() {
     let mut plant = Plant::start(&[]).await;
-    let last = witnessed(&plant, "auditor", &hold("before")).await.index;
+    let last = plant.state_witnessed("auditor", &hold("before")).await.index;
     lose(&mut plant);
     // The witness's certificate is at another address now.
     let path = plant.folder("site").join("interlock.toml");
@@ -278,6 +235,6 @@ async fn no_entry_is_taken_before_the_witnesses_have_spoken() {
     lose(&mut plant);
     std::fs::write(&path, known).unwrap();
     plant.site = serve(&plant.folder("site"));
-    ready(&plant).await;
-    assert_eq!(witnessed(&plant, "auditor", &hold("after")).await.index, last + 1);
+    plant.ready().await;
+    assert_eq!(plant.state_witnessed("auditor", &hold("after")).await.index, last + 1);
 }

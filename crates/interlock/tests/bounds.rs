@@ -111,13 +111,8 @@ async fn one_member_submits_so_many_entries_a_minute_and_others_go_on() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_interlock"));
     let command = command.arg("serve").arg(plant.folder("site"));
     plant.site = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    plant.ready().await;
     let (node, client) = plant.machine("auditor");
-    let ready = async {
-        while client.bytes("/readyz", 1024).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), ready).await.expect("the site is ready");
     let hold =
         |nth: u32| Body::Hold(Hold { cell: Some(id("cell-1")), reason: format!("number {nth}") });
     let mut taken = 0;

@@ -5,22 +5,23 @@ mod common;
 
 use api::{OrderDraft, console::Me};
 use base::{Bytes, Digest, Millis, Refusal, Rule, sha256};
-use common::{Plant, id, invitation};
+use common::{
+    Plant,
+    house::{ended, grant, order, program, started},
+    id, invitation,
+};
 use node::now;
 use plant::{
     Body,
     body::{
-        Approve, Change, Grant, Hold, Member, Order, Outcome, Program, ProgramRef, Read, Recording,
-        Refused, RevokeGrant, RevokeKey, RunEnded, RunStarted, Shred,
+        Approve, Change, Hold, Member, Order, Read, Recording, Refused, RevokeGrant, RevokeKey,
+        Shred,
     },
 };
 use proof::{entry::Entry, keys::PublicKey};
 use reqwest::{Client, Method, StatusCode, header};
 use serde_json::{Value, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    process::Command,
-};
+use std::{collections::BTreeSet, process::Command};
 use testkit::authenticator::Authenticator;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -90,22 +91,7 @@ async fn a_person_enrols_by_a_link_signs_in_and_places_a_hold() {
 async fn an_order_is_explained_before_it_is_signed_and_traced_after() {
     let plant = Plant::start(&[]).await;
     let (person, cookie) = plant.enter("operator", &plant.link("operator").key).await;
-    let program = Program {
-        cells: BTreeSet::from([id("cell-1")]),
-        id: id("scan"),
-        parameters: BTreeMap::new(),
-        sha256: sha256(b"scan"),
-        title: "Scan".into(),
-    };
-    let order = Order {
-        cell: id("cell-1"),
-        max_lag: 1000,
-        not_after: now().plus(60_000),
-        not_before: now(),
-        parameters: BTreeMap::new(),
-        part: id("part-1"),
-        program: ProgramRef { id: id("scan"), sha256: program.sha256 },
-    };
+    let order = order("cell-1", "part-1");
     let draft = OrderDraft {
         issuer: id("operator"),
         key: PublicKey::Passkey(person.passkey()).fingerprint(),
@@ -114,9 +100,9 @@ async fn an_order_is_explained_before_it_is_signed_and_traced_after() {
     };
     let (status, said) = plant.post("/api/v1/orders/explanation", &cookie, &draft).await;
     assert_eq!((status, &said["accepted"]), (StatusCode::OK, &json!(false)), "{said}");
-    let proposal =
-        plant.state_by_file("integrator", &Body::Propose(Change::Program(program))).await;
-    plant.state_by_file("officer-1", &Body::Approve(Approve { proposal: proposal.id })).await;
+    let propose = Body::Propose(Change::Program(program(&["cell-1"])));
+    let proposal = plant.state_by_file("integrator", &propose).await.id;
+    plant.state_by_file("officer-1", &Body::Approve(Approve { proposal })).await;
     let (_, said) = plant.post("/api/v1/orders/explanation", &cookie, &draft).await;
     assert_eq!(said["accepted"], json!(true), "{said}");
     let (status, _) = plant.post("/api/v1/orders/explanation", &cookie, &json!({})).await;
@@ -163,25 +149,8 @@ async fn an_order_is_explained_before_it_is_signed_and_traced_after() {
 async fn a_trace_holds_what_followed_from_its_order_and_nothing_else() {
     let plant = Plant::start(&[]).await;
     let (_, cookie) = plant.enter("auditor", &plant.link("auditor").key).await;
-    let program = Program {
-        cells: BTreeSet::from([id("cell-1")]),
-        id: id("scan"),
-        parameters: BTreeMap::new(),
-        sha256: sha256(b"scan"),
-        title: "Scan".into(),
-    };
-    let order = |part: &str| {
-        Body::Order(Order {
-            cell: id("cell-1"),
-            max_lag: 1000,
-            not_after: now().plus(60_000),
-            not_before: now(),
-            parameters: BTreeMap::new(),
-            part: id(part),
-            program: ProgramRef { id: id("scan"), sha256: sha256(b"scan") },
-        })
-    };
-    let propose = Body::Propose(Change::Program(program));
+    let order = |part: &str| Body::Order(order("cell-1", part));
+    let propose = Body::Propose(Change::Program(program(&["cell-1"])));
     let proposal = plant.state_by_file("integrator", &propose).await.id;
     plant.state_by_file("officer-1", &Body::Approve(Approve { proposal })).await;
     let ran = plant.state_by_file("operator", &order("part-1")).await.id;
@@ -194,14 +163,6 @@ async fn a_trace_holds_what_followed_from_its_order_and_nothing_else() {
         reason: "the robot is off".into(),
         accepted: "a robot that is on".into(),
     };
-    let ended = RunEnded {
-        lost: 0,
-        order: ran,
-        outcome: Outcome::Finished,
-        reason: String::new(),
-        samples: 1,
-        viewpoints: 1,
-    };
     let recording = Recording {
         bytes: 1000,
         commitment: Digest([1; 32]),
@@ -211,24 +172,14 @@ async fn a_trace_holds_what_followed_from_its_order_and_nothing_else() {
         stream: id("state"),
     };
     for body in [
-        Body::RunStarted(RunStarted { checkpoint: 1, order: ran }),
+        started(ran),
         Body::Refused(Refused { gate: "motion".into(), refusal, request: Some(other) }),
-        Body::RunEnded(ended),
+        ended(ran),
         Body::Recording(recording),
     ] {
         plant.state_by_file("cell-1", &body).await;
     }
-    let grant = Body::Grant(Grant {
-        budget: 1000,
-        not_after: now().plus(60_000),
-        not_before: now(),
-        order: ran,
-        processor: id("analyst"),
-        purpose: "a look".into(),
-        recordings: BTreeSet::from([root.clone()]),
-        terms: Vec::new(),
-    });
-    let grant = plant.state_by_file("officer-1", &grant).await.id;
+    let grant = plant.state_by_file("officer-1", &grant(ran, &root)).await.id;
     let read = Read { bytes: 10, cid: "key".into(), grant, root: root.clone() };
     plant.state_by_file("site", &Body::Read(read)).await;
     let revoke = RevokeGrant { grant, reason: "enough".into() };

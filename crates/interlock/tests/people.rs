@@ -4,18 +4,11 @@
 
 mod common;
 
-use base::{Digest, sha256};
-use common::{Plant, id};
-use plant::{
-    Body,
-    body::{Change, Program},
-};
+use base::Digest;
+use common::{Plant, house::program};
+use plant::{Body, body::Change};
 use serde_json::Value;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    process::Command,
-    time::Duration,
-};
+use std::{collections::BTreeMap, process::Command, time::Duration};
 
 /// Runs `interlock --json`; its exit code and what it printed.
 async fn call(arguments: &[&str]) -> (i32, Value) {
@@ -33,14 +26,7 @@ struct Hall(Plant);
 impl Hall {
     async fn open() -> Self {
         let hall = Self(Plant::start(&[]).await);
-        let program = Program {
-            cells: BTreeSet::from([id("cell-1")]),
-            id: id("scan"),
-            parameters: BTreeMap::new(),
-            sha256: sha256(b"scan"),
-            title: "Scan".into(),
-        };
-        let change = Body::Propose(Change::Program(program));
+        let change = Body::Propose(Change::Program(program(&["cell-1"])));
         let proposal = hall.0.state_by_file("integrator", &change).await.id;
         hall.approve("officer-2", proposal).await;
         hall

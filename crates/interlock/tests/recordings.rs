@@ -6,13 +6,13 @@ mod common;
 
 use base::sha256;
 use common::{
-    house::{House, Parcel},
+    house::{House, Parcel, ended, started},
     id,
 };
 use node::{Client, Granted, Node, now, rotation::Turn};
 use plant::{
     Body,
-    body::{Change, Grant, Member, Outcome, RevokeGrant, RunEnded, RunStarted, SetPolicy},
+    body::{Change, Member, RevokeGrant, SetPolicy},
 };
 use proof::{
     log::{append_signature_lines, cosign},
@@ -20,7 +20,7 @@ use proof::{
 };
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cell_leaves_keys_of_its_own_runs_recordings_only() {
@@ -122,41 +122,16 @@ async fn checkpoints_are_the_one_chain_that_the_cells_manifest_names() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_whom_the_policy_suspends_knows_nothing_of_a_recording() {
     let house = House::open().await;
-    let order = house.order("cell-1").await;
+    let parcel = house.recorded().await;
     let one = house.plant.machine("cell-1").0;
-    let parcel = Parcel::of(&one, order, "state", b"one");
-    house.put_key("cell-1", &parcel, &parcel.signed(&one)).await;
-    house.put_checkpoints("cell-1", &parcel, parcel.body()).await;
-    let ended = RunEnded {
-        lost: 0,
-        order,
-        outcome: Outcome::Finished,
-        reason: String::new(),
-        samples: 1,
-        viewpoints: 1,
-    };
-    for body in [
-        Body::RunStarted(RunStarted { checkpoint: 1, order }),
-        Body::RunEnded(ended),
-        parcel.entry(&one),
-    ] {
+    let order = parcel.manifest.order;
+    for body in [started(order), ended(order), parcel.entry(&one)] {
         house.plant.state_by_file("cell-1", &body).await;
     }
     let root = parcel.manifest.root_cid.clone();
-    let grant = Body::Grant(Grant {
-        budget: 1000,
-        not_after: now().plus(60_000),
-        not_before: now(),
-        order,
-        processor: id("analyst"),
-        purpose: "a look".into(),
-        recordings: BTreeSet::from([root.clone()]),
-        terms: Vec::new(),
-    });
     let analyst = house.plant.machine("analyst").1;
-    let (node, client) = house.plant.machine("officer-1");
-    let entry = node.sign(&grant, now(), node::fresh_nonce().unwrap()).unwrap();
-    let grant = client.submit_witnessed(&entry).await.unwrap().id;
+    let client = house.plant.machine("officer-1").1;
+    let grant = house.grant(&parcel).await;
     let paths = [
         format!("/api/v1/recordings/{root}/manifest"),
         format!("/api/v1/recordings/{root}/checkpoints"),
@@ -204,48 +179,19 @@ async fn rotate(house: &House, member: &str) -> Node {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recording_stays_readable_when_its_cell_and_its_reader_have_other_keys() {
     let house = House::open().await;
-    let order = house.order("cell-1").await;
+    let parcel = house.recorded().await;
     let one = house.plant.machine("cell-1").0;
-    let parcel = Parcel::of(&one, order, "state", b"one");
-    house.put_key("cell-1", &parcel, &parcel.signed(&one)).await;
-    house.put_checkpoints("cell-1", &parcel, parcel.body()).await;
-    let ended = RunEnded {
-        lost: 0,
-        order,
-        outcome: Outcome::Finished,
-        reason: String::new(),
-        samples: 1,
-        viewpoints: 1,
-    };
-    for body in [
-        Body::RunStarted(RunStarted { checkpoint: 1, order }),
-        parcel.entry(&one),
-        Body::RunEnded(ended),
-    ] {
+    let order = parcel.manifest.order;
+    for body in [started(order), parcel.entry(&one), ended(order)] {
         house.plant.state_by_file("cell-1", &body).await;
     }
     let root = parcel.manifest.root_cid.clone();
-    let grant = async || {
-        let grant = Body::Grant(Grant {
-            budget: 1000,
-            not_after: now().plus(60_000),
-            not_before: now(),
-            order,
-            processor: id("analyst"),
-            purpose: "a look".into(),
-            recordings: BTreeSet::from([root.clone()]),
-            terms: Vec::new(),
-        });
-        let (node, client) = house.plant.machine("officer-1");
-        let entry = node.sign(&grant, now(), node::fresh_nonce().unwrap()).unwrap();
-        client.submit_witnessed(&entry).await.unwrap().id
-    };
-    let before = grant().await;
+    let before = house.grant(&parcel).await;
     let cell = rotate(&house, "cell-1").await;
     let analyst = rotate(&house, "analyst").await;
     let client = Client::of(&analyst).unwrap();
     // Under the grant from before and under one from now: the keys of then count.
-    for id in [before, grant().await] {
+    for id in [before, house.grant(&parcel).await] {
         let granted = Granted::obtain(&analyst, &client, id).await.unwrap();
         assert_eq!(granted.manifests.keys().collect::<Vec<_>>(), [&root]);
         // The site seals to the reader's new key.

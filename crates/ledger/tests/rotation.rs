@@ -4,8 +4,6 @@
 
 mod common;
 
-use async_trait::async_trait;
-use base::{Millis, Refusal};
 use common::volatile::Volatile;
 use common::*;
 use ledger::*;
@@ -56,34 +54,11 @@ impl Folded {
     }
 }
 
-/// Serves a made-up log under chosen keys.
-struct Served {
-    note: Vec<u8>,
-    leaves: Vec<Vec<u8>>,
-}
-
-#[async_trait]
-impl LogSource for Served {
-    async fn checkpoint(&self) -> Result<Vec<u8>, SourceError> {
-        Ok(self.note.clone())
-    }
-    async fn entries(&self, index: u64, width: u64) -> Result<Vec<u8>, SourceError> {
-        let mut bundle = Vec::new();
-        for leaf in self.leaves.iter().skip(index as usize * 256).take(width as usize) {
-            layout::push_entry(&mut bundle, leaf).unwrap();
-        }
-        Ok(bundle)
-    }
-}
-
 /// The log of these leaves, signed by `log` and cosigned by witness `w`.
 fn served(leaves: &[&str], log: &LogSigner, w: u8) -> Served {
-    let mut frontier = merkle::Frontier::new();
-    leaves.iter().for_each(|leaf| frontier.push(merkle::leaf_hash(leaf.as_bytes())));
-    let signed = log.sign(leaves.len() as u64, frontier.root());
+    let signed = log.sign(leaves.len() as u64, root_of(leaves));
     let line = cosign(&witness_name(w), key(10 + w).as_ref(), signed.checkpoint(), 9).unwrap();
-    let note = append_signature_lines(signed.note(), line.as_bytes());
-    Served { note, leaves: leaves.iter().map(|leaf| leaf.as_bytes().to_vec()).collect() }
+    Served::new(append_signature_lines(signed.note(), line.as_bytes()), leaves)
 }
 
 async fn poll(
@@ -140,37 +115,14 @@ async fn a_follower_goes_over_to_the_new_keys_and_never_back() {
     }
 }
 
-/// Admits all, and signs with the new key once `rotate` was admitted.
-struct Rotating {
-    inner: OnceEach,
-    rotated: bool,
-}
-
-impl Admission for Rotating {
-    type Request = Vec<u8>;
-
-    fn admit(
-        &mut self,
-        index: u64,
-        logged_at: Millis,
-        entry: Vec<u8>,
-    ) -> Result<Admitted, Refusal> {
-        self.rotated |= entry == ROTATE;
-        self.inner.admit(index, logged_at, entry)
-    }
-    fn last_logged_at(&self) -> Millis {
-        self.inner.last_logged_at()
-    }
-    fn signer(&self) -> Option<Arc<LogSigner>> {
-        Some(if self.rotated { new_signer() } else { signer() })
-    }
+/// The new key signs once `rotate` was admitted.
+fn in_force(admitted: &OnceEach) -> Option<Arc<LogSigner>> {
+    Some(if admitted.index_of(ROTATE).is_some() { new_signer() } else { signer() })
 }
 
 fn open_rotating(fs: Arc<dyn Fs>, dir: &Path) -> Result<Sequencer, OpenError> {
     let store = Store::open_with(fs, dir, ring())?;
-    let inner = OnceEach::replay(&store.reader(), store.size());
-    let rotated = inner.index_of(ROTATE).is_some();
-    let admission = Rotating { inner, rotated };
+    let admission = OnceEach::replay(&store.reader(), store.size()).signed_by(in_force);
     Ok(Sequencer::start(store, Box::new(admission), clock(), Limits::default()))
 }
 

@@ -3,7 +3,6 @@
 
 mod common;
 
-use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use common::faulty::{Failure, Faulty};
@@ -136,37 +135,16 @@ async fn a_publisher_finds_its_checkpoint_again() {
     assert_eq!(restarted.latest().unwrap().size(), 1);
 }
 
-/// Serves a made-up log.
-struct Forged {
-    note: Vec<u8>,
-    leaves: Vec<Vec<u8>>,
-}
-
-#[async_trait]
-impl LogSource for Forged {
-    async fn checkpoint(&self) -> Result<Vec<u8>, SourceError> {
-        Ok(self.note.clone())
-    }
-    async fn entries(&self, index: u64, width: u64) -> Result<Vec<u8>, SourceError> {
-        let mut bundle = Vec::new();
-        for leaf in self.leaves.iter().skip(index as usize * 256).take(width as usize) {
-            layout::push_entry(&mut bundle, leaf).unwrap();
-        }
-        Ok(bundle)
-    }
-}
-
-fn forged(leaves: &[&str], witnessed: bool, honest_root: bool) -> Forged {
-    let mut frontier = merkle::Frontier::new();
-    leaves.iter().for_each(|leaf| frontier.push(merkle::leaf_hash(leaf.as_bytes())));
-    let root = if honest_root { frontier.root() } else { base::Digest([5; 32]) };
+/// The log of these leaves, or one under another root, with its witness or without.
+fn forged(leaves: &[&str], witnessed: bool, honest_root: bool) -> Served {
+    let root = if honest_root { root_of(leaves) } else { base::Digest([5; 32]) };
     let signed = signer().sign(leaves.len() as u64, root);
     let mut note = signed.note().to_vec();
     if witnessed {
         let line = cosign(&witness_name(0), key(10).as_ref(), signed.checkpoint(), 9).unwrap();
         note.extend_from_slice(line.as_bytes());
     }
-    Forged { note, leaves: leaves.iter().map(|leaf| leaf.as_bytes().to_vec()).collect() }
+    Served::new(note, leaves)
 }
 
 #[tokio::test]

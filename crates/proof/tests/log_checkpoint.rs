@@ -252,6 +252,35 @@ fn a_witness_cosigns_what_extends_its_view_only() {
 }
 
 #[test]
+fn a_witness_that_does_not_know_the_last_key_of_a_log_cosigns_nothing() {
+    let [first, second, third] = [1, 3, 4].map(|seed| LogSigner::new(ORIGIN, key(seed)).unwrap());
+    let knows = |keys: &[&LogSigner]| {
+        let logs = keys.iter().map(|log| (ORIGIN.to_owned(), log.vkey().clone())).collect();
+        WitnessCore::new("witness.example/w0", key(10), logs).unwrap()
+    };
+    let root = leaf_hash(b"a");
+    let ask = |witness: &WitnessCore, by: &LogSigner, state: &WitnessState| {
+        witness.decide(&request(state.size, &[], &by.sign(1, root)), state, 5)
+    };
+    let fresh = WitnessState::default();
+    let replaced = ask(&knows(&[&first, &second]), &second, &fresh).unwrap().state;
+    assert_eq!(replaced.log.as_ref(), Some(second.vkey()));
+    // Neither the key that was replaced nor one that may have been.
+    for (witness, by) in
+        [(knows(&[&first]), &first), (knows(&[&first, &third]), &first), (knows(&[&third]), &third)]
+    {
+        let refusal = ask(&witness, by, &replaced).unwrap_err();
+        let (origin, key) = (ORIGIN.to_owned(), second.vkey().clone());
+        assert_eq!(refusal, WitnessRefusal::UnknownKey { origin, key });
+        assert_eq!(refusal.status(), 403);
+        assert!(refusal.to_string().contains(&second.vkey().to_string()), "{refusal}");
+    }
+    let all = knows(&[&first, &second, &third]);
+    assert!(matches!(ask(&all, &first, &replaced), Err(WitnessRefusal::Forbidden(_))));
+    assert_eq!(ask(&all, &third, &replaced).unwrap().state.log.as_ref(), Some(third.vkey()));
+}
+
+#[test]
 fn add_checkpoint_bodies_are_strict_and_bounded() {
     let (two, a, _) = two();
     let body = String::from_utf8(request(1, &[a], &two).to_body()).unwrap();

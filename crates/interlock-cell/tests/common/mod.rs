@@ -104,6 +104,13 @@ impl Plant {
         this
     }
 
+    /// A plant whose cell runs.
+    pub async fn running() -> Self {
+        let mut plant = Self::start().await;
+        plant.run_cell();
+        plant
+    }
+
     pub fn node(&self, member: &str) -> Node {
         Node::load(&folder(&self.dir.path().join("plant"), &id(member))).unwrap()
     }
@@ -122,6 +129,14 @@ impl Plant {
     /// Orders a scan of a part.
     pub fn order(&self, part: &str, viewpoints: i64) -> Digest {
         self.order_within(part, viewpoints, now(), now().plus(600_000))
+    }
+
+    /// Orders a scan and waits until the robot moves for it.
+    pub async fn moving(&self, part: &str, viewpoints: i64) -> Digest {
+        let before = self.robot.motions().starts;
+        let order = self.order(part, viewpoints);
+        self.until("the robot moves", |p| p.robot.motions().starts == before + 1).await;
+        order
     }
 
     pub fn order_within(&self, part: &str, viewpoints: i64, from: Millis, to: Millis) -> Digest {
@@ -291,6 +306,17 @@ impl Plant {
             assert!(start.elapsed() < PATIENCE, "waited in vain for {what}: {status:#}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Waits until the cell has read all that the true log holds.
+    pub async fn read_up(&self) {
+        let size = self.site.inside().leaves.len() as u64;
+        self.until_it_says("the whole log", |s| s["ledger"]["size"].as_u64() == Some(size)).await;
+    }
+
+    /// Waits until everything that the cell had to say was taken.
+    pub async fn delivered(&self) {
+        self.until_it_says("an empty outbox", |s| s["outbox"]["length"] == 0).await;
     }
 
     pub async fn status(&self) -> serde_json::Value {

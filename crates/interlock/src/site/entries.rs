@@ -93,7 +93,7 @@ pub(super) async fn submit(
 impl Site {
     /// Appends what somebody sent, when the plant's rules admit it.
     pub(super) async fn take(&self, entry: &Entry) -> Answer<(Digest, Appended)> {
-        let checked = Checked::of(&self.plant, entry.clone()).map_err(|unfit| match unfit {
+        let checked = Checked::of(&self.plant, entry).map_err(|unfit| match unfit {
             Unfit::Form(e) => Problem::new(StatusCode::BAD_REQUEST, e.to_string()),
             Unfit::Refused(refusal) => refusal.into(),
         })?;

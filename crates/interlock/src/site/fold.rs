@@ -61,18 +61,17 @@ impl Checked {
     ///
     /// # Errors
     /// It is too long or holds what no entry may, or its signature does not verify.
-    pub fn of(plant: &Shared, entry: Entry) -> Result<Self, Unfit> {
+    pub fn of(plant: &Shared, entry: &Entry) -> Result<Self, Unfit> {
         let key = plant.read().key_of(&entry.statement).cloned();
-        match key {
-            Ok(key) => {
-                entry.bytes()?;
-                let verified = plant::verify_under(entry, &key).map_err(Unfit::Refused)?;
-                Ok(Self::Verified(Box::new(verified)))
-            }
-            Err(_) => {
-                let (id, bytes) = (entry.id()?, entry.bytes()?.len());
-                Ok(Self::Unknown { entry: Box::new(entry), id, bytes })
-            }
+        let Ok(key) = key else {
+            let (id, bytes) = (entry.id()?, entry.bytes()?.len());
+            return Ok(Self::Unknown { entry: Box::new(entry.clone()), id, bytes });
+        };
+        // To verify is to write the bytes, which are kept. Only what is refused is
+        // written again, to tell an entry without a form from one without a signature.
+        match plant::verify_under(entry.clone(), &key) {
+            Ok(verified) => Ok(Self::Verified(Box::new(verified))),
+            Err(refusal) => Err(entry.bytes().err().map_or(Unfit::Refused(refusal), Unfit::Form)),
         }
     }
 
@@ -242,7 +241,7 @@ mod tests {
         let proposal = world.by("olga", Body::Propose(eve));
         let (log, plant) = sequencer(dir.path(), &world);
         let checked =
-            |by, nonce, body: &Body| Checked::of(&plant, signed(&world, by, nonce, body)).unwrap();
+            |by, nonce, body: &Body| Checked::of(&plant, &signed(&world, by, nonce, body)).unwrap();
 
         // Verified while nobody knew her key, and behind the entry that enrols her.
         let approve = checked("omar", 901, &Body::Approve(Approve { proposal }));
@@ -268,8 +267,15 @@ mod tests {
 
         let mut forged = signed(&world, "ada", 906, &hold(None));
         forged.statement.nonce.0[0] ^= 1;
-        let unfit = Checked::of(&plant, forged).err().unwrap();
+        let unfit = Checked::of(&plant, &forged).err().unwrap();
         assert!(matches!(unfit, Unfit::Refused(r) if r.rule == Rule::Signature));
+        // Too long is no matter of signatures, whoever signs.
+        for by in ["ada", "mallory"] {
+            let mut long = signed(&world, by, 907, &hold(None));
+            long.statement.body = "a".repeat(base::MAX_CANONICAL_BYTES).into();
+            let unfit = Checked::of(&plant, &long).err().unwrap();
+            assert!(matches!(unfit, Unfit::Form(CanonicalError::TooLong(_))), "{by}: {unfit}");
+        }
         log.close().await;
         // The leaves fold to the same plant, by somebody who has nothing else.
         let reader = log.reader();

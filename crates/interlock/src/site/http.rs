@@ -211,6 +211,11 @@ pub(super) fn check(c: gate::Check) -> Check {
     Check { rule: c.rule, ok: c.ok, found: c.found, accepted: c.accepted, transient: c.transient }
 }
 
+/// What was sent cannot be taken.
+pub(super) fn bad(detail: impl std::fmt::Display) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, detail.to_string())
+}
+
 /// A fault of ours: logged in full, told in short.
 pub(super) fn fault(error: impl std::fmt::Display) -> Problem {
     tracing::error!(%error, "a request failed");

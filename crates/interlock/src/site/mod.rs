@@ -7,6 +7,7 @@ mod blobs;
 mod cells;
 mod clocks;
 mod console;
+mod cosignatures;
 mod entries;
 mod events;
 mod files;
@@ -14,6 +15,7 @@ mod fold;
 mod http;
 mod index;
 mod issue;
+mod kept;
 pub mod legible;
 pub mod own;
 mod recordings;
@@ -261,7 +263,7 @@ impl Site {
 
     /// Appends an entry; durable when this returns.
     async fn append(&self, entry: &Entry) -> Result<Appended, AppendError> {
-        match Checked::of(&self.plant, entry.clone()) {
+        match Checked::of(&self.plant, entry) {
             Ok(entry) => self.append_checked(entry).await,
             Err(Unfit::Refused(refusal)) => Err(refusal.into()),
             Err(Unfit::Form(e)) => Err(AppendError::Stopped(e.to_string())),

@@ -7,7 +7,10 @@ use base::{Digest, sha256};
 use node::{Client, Node, now};
 use plant::{
     Body,
-    body::{Approve, Change, Order, Program, ProgramRef, Recording},
+    body::{
+        Approve, Change, Grant, Order, Outcome, Program, ProgramRef, Recording, RunEnded,
+        RunStarted,
+    },
 };
 use proof::recording::{
     Checkpoints, Manifest, Sealing, Signed, SignedManifest, recording_name, run_name,
@@ -20,6 +23,61 @@ use vault::{
     grant_key::wrap_for,
     seal::{SEGMENT, StreamKey},
 };
+
+/// The program that these cells may run.
+pub fn program(cells: &[&str]) -> Program {
+    Program {
+        cells: cells.iter().map(|cell| id(cell)).collect(),
+        id: id("scan"),
+        parameters: BTreeMap::new(),
+        sha256: sha256(b"scan"),
+        title: "Scan".into(),
+    }
+}
+
+/// An order of it, for a minute.
+pub fn order(cell: &str, part: &str) -> Order {
+    Order {
+        cell: id(cell),
+        max_lag: 1000,
+        not_after: now().plus(60_000),
+        not_before: now(),
+        parameters: BTreeMap::new(),
+        part: id(part),
+        program: ProgramRef { id: id("scan"), sha256: sha256(b"scan") },
+    }
+}
+
+/// What a cell states when a run starts.
+pub fn started(order: Digest) -> Body {
+    Body::RunStarted(RunStarted { checkpoint: 1, order })
+}
+
+/// What a cell states when a run ends well.
+pub fn ended(order: Digest) -> Body {
+    Body::RunEnded(RunEnded {
+        lost: 0,
+        order,
+        outcome: Outcome::Finished,
+        reason: String::new(),
+        samples: 1,
+        viewpoints: 1,
+    })
+}
+
+/// A recording for the analyst to read, for ten minutes.
+pub fn grant(order: Digest, root: &str) -> Body {
+    Body::Grant(Grant {
+        budget: 1000,
+        not_after: now().plus(600_000),
+        not_before: now(),
+        order,
+        processor: id("analyst"),
+        purpose: "a look".into(),
+        recordings: BTreeSet::from([root.to_owned()]),
+        terms: Vec::new(),
+    })
+}
 
 /// What a cell delivers of one stream.
 pub struct Parcel {
@@ -104,15 +162,8 @@ impl House {
         let genesis: Value = auditor.get("/entries/0").await.unwrap();
         let vault = &genesis["leaf"]["entry"]["statement"]["body"]["genesis"]["vault"];
         let vault: base::Bytes = serde_json::from_value(vault.clone()).unwrap();
-        let program = Program {
-            cells: BTreeSet::from([id("cell-1"), id("cell-2")]),
-            id: id("scan"),
-            parameters: BTreeMap::new(),
-            sha256: sha256(b"scan"),
-            title: "Scan".into(),
-        };
         let house = Self { plant, vault: vault.0.try_into().unwrap() };
-        house.change("integrator", Change::Program(program)).await;
+        house.change("integrator", Change::Program(program(&["cell-1", "cell-2"]))).await;
         house
     }
 
@@ -123,16 +174,24 @@ impl House {
     }
 
     pub async fn order(&self, cell: &str) -> Digest {
-        let order = Body::Order(Order {
-            cell: id(cell),
-            max_lag: 1000,
-            not_after: now().plus(60_000),
-            not_before: now(),
-            parameters: BTreeMap::new(),
-            part: id("part-1"),
-            program: ProgramRef { id: id("scan"), sha256: sha256(b"scan") },
-        });
+        let order = Body::Order(order(cell, "part-1"));
         self.plant.state_by_file("operator", &order).await.id
+    }
+
+    /// A run of `cell-1` with one recording, whose key and checkpoints are delivered.
+    pub async fn recorded(&self) -> Parcel {
+        let order = self.order("cell-1").await;
+        let cell = self.plant.machine("cell-1").0;
+        let parcel = Parcel::of(&cell, order, "state", b"one");
+        self.put_key("cell-1", &parcel, &parcel.signed(&cell)).await;
+        self.put_checkpoints("cell-1", &parcel, parcel.body()).await;
+        parcel
+    }
+
+    /// Grants the analyst a recording; the grant is witnessed.
+    pub async fn grant(&self, parcel: &Parcel) -> Digest {
+        let grant = grant(parcel.manifest.order, &parcel.manifest.root_cid);
+        self.plant.state_witnessed("officer-1", &grant).await.id
     }
 
     pub async fn put(&self, member: &str, path: &str, body: Vec<u8>) -> (StatusCode, Value) {

@@ -117,14 +117,19 @@ impl Plant {
             .resolve(host, console.listen);
         let plant =
             Self { dir, site, origin: console.origin, client: client.build().unwrap(), stops, lag };
-        let machine = plant.machine("auditor").1;
+        plant.ready().await;
+        plant
+    }
+
+    /// Waits until the site takes entries.
+    pub async fn ready(&self) {
+        let machine = self.machine("auditor").1;
         let ready = async {
             while machine.bytes("/readyz", 1024).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
         tokio::time::timeout(Duration::from_secs(60), ready).await.expect("the site is ready");
-        plant
     }
 
     pub fn client_address(&self) -> SocketAddr {
@@ -147,6 +152,13 @@ impl Plant {
         let (node, client) = self.machine(member);
         let entry = node.sign(body, now(), fresh_nonce().unwrap()).unwrap();
         client.submit(&entry).await.unwrap()
+    }
+
+    /// States something and waits until witnesses have cosigned it.
+    pub async fn state_witnessed(&self, member: &str, body: &Body) -> Submitted {
+        let (node, client) = self.machine(member);
+        let entry = node.sign(body, now(), fresh_nonce().unwrap()).unwrap();
+        client.submit_witnessed(&entry).await.unwrap()
     }
 
     /// A request as the console's own page makes it.

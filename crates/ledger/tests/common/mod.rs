@@ -11,7 +11,7 @@ pub mod faulty;
 pub mod volatile;
 
 use async_trait::async_trait;
-use base::{Millis, Refusal, Rule};
+use base::{Digest, Millis, Refusal, Rule};
 use ledger::*;
 use proof::keys::{SecretKey, Signer};
 use proof::log::*;
@@ -58,11 +58,14 @@ pub fn set_clock() -> (Clock, Arc<AtomicU64>) {
 
 /// Admits each entry once; a leaf is the time, a space and the entry. An entry that
 /// starts with `refuse` is refused.
-#[derive(Default)]
 pub struct OnceEach {
     seen: HashMap<Vec<u8>, (u64, Millis)>,
     last: Millis,
+    signer: InForce,
 }
+
+/// The key that signs the log after what was admitted; none is the store's own.
+pub type InForce = fn(&OnceEach) -> Option<Arc<LogSigner>>;
 
 pub fn leaf(logged_at: Millis, entry: &[u8]) -> Vec<u8> {
     [format!("{} ", logged_at.0).as_bytes(), entry].concat()
@@ -77,7 +80,7 @@ pub fn entry_of(leaf: &[u8]) -> (Millis, Vec<u8>) {
 impl OnceEach {
     /// The state after all entries of a log. Panics if one stands there twice.
     pub fn replay(reader: &Reader, size: u64) -> Self {
-        let mut state = Self::default();
+        let mut state = Self { seen: HashMap::new(), last: Millis::default(), signer: |_| None };
         let visit = |index, leaf: &[u8]| {
             let (time, entry) = entry_of(leaf);
             assert!(time >= state.last, "logged_at runs backwards at {index}");
@@ -87,6 +90,10 @@ impl OnceEach {
         };
         reader.for_each_entry(0..size, size, visit).unwrap();
         state
+    }
+
+    pub fn signed_by(self, signer: InForce) -> Self {
+        Self { signer, ..self }
     }
 
     pub fn index_of(&self, entry: &[u8]) -> Option<u64> {
@@ -123,6 +130,10 @@ impl Admission for OnceEach {
 
     fn last_logged_at(&self) -> Millis {
         self.last
+    }
+
+    fn signer(&self) -> Option<Arc<LogSigner>> {
+        (self.signer)(self)
     }
 }
 
@@ -200,5 +211,39 @@ impl LogSource for LocalSource {
     async fn entries(&self, index: u64, width: u64) -> Result<Vec<u8>, SourceError> {
         let tile = layout::Tile { level: None, index, width };
         self.0.tile(tile).map_err(|e| SourceError(e.to_string()))
+    }
+}
+
+/// Serves a made-up log.
+pub struct Served {
+    pub note: Vec<u8>,
+    pub leaves: Vec<Vec<u8>>,
+}
+
+impl Served {
+    /// The log of these leaves, under a note of it or of another.
+    pub fn new(note: Vec<u8>, leaves: &[&str]) -> Self {
+        Self { note, leaves: leaves.iter().map(|leaf| leaf.as_bytes().to_vec()).collect() }
+    }
+}
+
+/// The root of the log of these leaves.
+pub fn root_of(leaves: &[&str]) -> Digest {
+    let mut frontier = merkle::Frontier::new();
+    leaves.iter().for_each(|leaf| frontier.push(merkle::leaf_hash(leaf.as_bytes())));
+    frontier.root()
+}
+
+#[async_trait]
+impl LogSource for Served {
+    async fn checkpoint(&self) -> Result<Vec<u8>, SourceError> {
+        Ok(self.note.clone())
+    }
+    async fn entries(&self, index: u64, width: u64) -> Result<Vec<u8>, SourceError> {
+        let mut bundle = Vec::new();
+        for leaf in self.leaves.iter().skip(index as usize * 256).take(width as usize) {
+            layout::push_entry(&mut bundle, leaf).unwrap();
+        }
+        Ok(bundle)
     }
 }

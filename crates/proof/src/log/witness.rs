@@ -63,6 +63,17 @@ pub enum WitnessRefusal {
     /// This witness does not know the log (404).
     #[error("the log `{0}` is not known here")]
     UnknownLog(String),
+    /// The key that signed the log last is not among those which this witness knows, so
+    /// it cannot tell which of them were replaced (403).
+    #[error(
+        "the log `{origin}` last signed with `{key}`, which is not among its keys here: name it"
+    )]
+    UnknownKey {
+        /// The log.
+        origin: String,
+        /// The key that signed it last.
+        key: VKey,
+    },
     /// The witness has cosigned another size, or another root at this size (409).
     #[error("the size cosigned last is {0}")]
     Conflict(u64),
@@ -81,7 +92,7 @@ impl WitnessRefusal {
     pub fn status(&self) -> u16 {
         match self {
             Self::BadRequest(_) => 400,
-            Self::Forbidden(_) => 403,
+            Self::Forbidden(_) | Self::UnknownKey { .. } => 403,
             Self::UnknownLog(_) => 404,
             Self::Conflict(_) => 409,
             Self::Inconsistent { .. } => 422,
@@ -226,7 +237,13 @@ impl WitnessCore {
         let origin = request.origin()?;
         let known = self.logs.iter().filter(|(known, _)| *known == origin);
         let keys: Vec<&VKey> = known.map(|(_, key)| key).collect();
-        let newest = keys.iter().position(|key| state.log.as_ref() == Some(*key)).unwrap_or(0);
+        let newest = match &state.log {
+            None => 0,
+            // Without its place, a replaced key could not be told from its successor.
+            Some(last) => keys.iter().position(|key| *key == last).ok_or_else(|| {
+                WitnessRefusal::UnknownKey { origin: origin.clone(), key: last.clone() }
+            })?,
+        };
         let mut refusal = WitnessRefusal::UnknownLog(origin.clone());
         for key in keys.iter().skip(newest) {
             match SignedCheckpoint::verify(&origin, key, &request.note) {
