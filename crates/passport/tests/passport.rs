@@ -98,10 +98,10 @@ fn proposals_that_nobody_approved_fill_no_passport() {
         view: 1,
     };
     for nth in 0..9 {
-        world.log("officer-1", Body::Propose(Change::Template(template(nth))));
+        world.log("olga", Body::Propose(Change::Template(template(nth))));
     }
-    let approved = world.log("officer-1", Body::Propose(Change::Template(template(9))));
-    world.log("officer-2", Body::Approve(Approve { proposal: approved }));
+    let approved = world.log("olga", Body::Propose(Change::Template(template(9))));
+    world.log("omar", Body::Approve(Approve { proposal: approved }));
     let mut draft = world.draft(&scan.report);
     let mut idle = Idle::default();
     (0..).zip(&world.leaves).for_each(|(index, leaf)| idle.see(index, leaf));

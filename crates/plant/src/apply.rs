@@ -33,7 +33,7 @@ impl Plant {
             Body::Accept(accept) => self.accept(&issuer, entry.statement().key, accept),
             Body::RevokeKey(revoke) => {
                 if let Some(member) = self.members.get_mut(&revoke.member) {
-                    member.revoked.insert(revoke.key, index);
+                    member.revoked.entry(revoke.key).or_insert(index);
                 }
                 let own = issuer == revoke.member && entry.statement().key == revoke.key;
                 let why = if own { Ended::Retired } else { Ended::Revoked };
@@ -203,7 +203,8 @@ impl Plant {
     }
 
     /// What a member signed counts only while its keys and roles are those it
-    /// signed under: its share in what is still open goes when they change. The
+    /// signed under: its share in what is still open goes when they change, and so do
+    /// proposals about it, which were made of those that it had. The
     /// grants of one that may read no more end for good; a policy text that comes
     /// and goes only suspends them, see [`Plant::may_be_reader`].
     fn withdraw(&mut self, member: &Id) {
@@ -213,8 +214,12 @@ impl Plant {
                 state.revoked.get_or_insert(last);
             }
         }
-        let signed = |p: &Proposal| p.proposer == *member || p.officers.contains(member);
-        self.proposals.retain(|_, p| p.effective || !signed(p));
+        // What was proposed about it would undo what has changed since.
+        let of = |p: &Proposal| {
+            let signed = p.proposer == *member || p.officers.contains(member);
+            signed || p.change.member() == Some(member)
+        };
+        self.proposals.retain(|_, p| p.effective || !of(p));
         for hold in self.holds.values_mut() {
             hold.releases.remove(member);
         }

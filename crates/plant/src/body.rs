@@ -168,6 +168,15 @@ impl Change {
         }
     }
 
+    /// The member whose keys or roles it would change.
+    pub fn member(&self) -> Option<&Id> {
+        match self {
+            Self::Member(member) => Some(&member.id),
+            Self::Roles(roles) => Some(&roles.member),
+            Self::Policy(_) | Self::Program(_) | Self::Template(_) | Self::Keys(_) => None,
+        }
+    }
+
     /// Whether it changes who may do what; then two security officers sign.
     pub fn changes_rules(&self) -> bool {
         matches!(self, Self::Member(_) | Self::Roles(_) | Self::Policy(_) | Self::Keys(_))

@@ -72,12 +72,23 @@ impl History {
         }
     }
 
-    /// A key counts no longer.
+    /// A key counts no longer. One that counted no longer keeps its end, and is known
+    /// from now on as one that was in wrong hands when it is revoked.
     pub(crate) fn end(&mut self, member: &Id, key: &Digest, index: u64, why: Ended) {
-        let open = |s: &&mut Span| s.member == *member && s.end.is_none();
-        for span in self.0.iter_mut().filter(open).filter(|s| s.key.fingerprint() == *key) {
-            span.end = Some((index, why));
+        let own = self.0.iter_mut().filter(|s| s.member == *member);
+        for span in own.filter(|s| s.key.fingerprint() == *key) {
+            match (span.end, why) {
+                (None, _) => span.end = Some((index, why)),
+                (Some((end, _)), Ended::Revoked) => span.end = Some((end, why)),
+                (Some(_), _) => {}
+            }
         }
+    }
+
+    /// Whether a member had a key that was replaced or given up, and that nobody revoked.
+    pub(crate) fn laid_down(&self, member: &Id, key: &Digest) -> bool {
+        let laid = |s: &&Span| matches!(s.end, Some((_, Ended::Replaced | Ended::Retired)));
+        self.of(member).filter(laid).any(|s| s.key.fingerprint() == *key)
     }
 
     /// The end of a key that nobody may have again, found by its raw bytes: the same

@@ -141,11 +141,15 @@ pub(crate) fn revoke_key(
     if revoke.member != *asked.issuer || revoke.key != *signed_with {
         asked.site_policy(Action::RevokeKey)?;
     }
+    let plant = asked.plant;
+    // A thief may have given the key up itself, so that it looks well kept.
+    let known = plant.live_key(&revoke.member, &revoke.key).is_some()
+        || plant.history.laid_down(&revoke.member, &revoke.key);
     asked.need(
-        asked.plant.live_key(&revoke.member, &revoke.key).is_some(),
+        known,
         Rule::Enrolment,
-        format!("key {} is not a live key of `{}`", revoke.key.short(), revoke.member),
-        "the fingerprint of an enrolled, unrevoked key",
+        format!("key {} is no unrevoked key of `{}`", revoke.key.short(), revoke.member),
+        "the fingerprint of a key that the member has or had, and that was not revoked",
     )
 }
 

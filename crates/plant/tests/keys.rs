@@ -77,6 +77,27 @@ fn a_key_is_replaced_beside_the_old_one_and_the_old_one_given_up_by_itself() {
 }
 
 #[test]
+fn a_key_that_its_thief_gave_up_is_revoked_all_the_same() {
+    let mut world = three();
+    let site = id("site");
+    let rotated = with_keys("site", &[Role::Site], &[file("site"), file("site.2")]);
+    world.change("olga", rotated, &["otto"]);
+    world.try_with("site", "site", revoke("site", "site")).unwrap();
+    let span = |world: &World| world.plant.history.of(&site).next().unwrap().end.unwrap();
+    let (given_up, _) = span(&world);
+    world.by("olga", revoke("site", "site"));
+    assert_eq!(span(&world), (given_up, Ended::Revoked), "what it signed stays where it was");
+    assert_eq!(world.plant.members[&site].revoked[&file("site").fingerprint()], given_up);
+    world.refused("olga", revoke("site", "site"), Rule::Enrolment);
+    // One that was replaced may come back by two officers, until it is revoked.
+    world.change("olga", with_keys("site", &[Role::Site], &[file("site.3")]), &["otto"]);
+    world.by("olga", revoke_of("site", &file("site.2")));
+    let back = with_keys("site", &[Role::Site], &[file("site.2")]);
+    world.refused("olga", Body::Propose(back), Rule::Enrolment);
+    world.refused("olga", revoke_of("site", &file("site.9")), Rule::Enrolment);
+}
+
+#[test]
 fn a_recording_is_verified_by_the_key_that_its_cell_had_then() {
     let mut world = World::new();
     let keys = |world: &World, root: &str| world.plant.recording_keys(root);

@@ -347,6 +347,19 @@ fn what_a_revoked_key_signed_is_no_second_signature() {
 }
 
 #[test]
+fn what_was_proposed_about_a_member_does_not_undo_what_came_since() {
+    let mut world = World::new();
+    let again = Member { ..member("ada", &[Role::Operator, Role::Auditor]) };
+    let member: Digest = world.by("omar", Body::Propose(Change::Member(again)));
+    let given: Digest = world.by("olga", Body::Propose(roles("ada", &[Role::Integrator])));
+    let other: Digest = world.by("olga", Body::Propose(roles("audit", &[Role::Operator])));
+    world.change("olga", roles("ada", &[]), &["omar"]);
+    world.refused("olga", approve(member), Rule::Target);
+    world.refused("omar", approve(given), Rule::Target);
+    world.by("omar", approve(other));
+}
+
+#[test]
 fn what_a_former_officer_signed_is_no_second_signature() {
     let mut world = World::new();
     world.change("olga", roles("audit", &[Role::SecurityOfficer]), &["omar"]);

@@ -69,6 +69,8 @@ export class Keyring {
   readonly members = new Map<Id, MemberState>();
   /** Raw keys that were revoked, given up or, as invitations, used: nobody may have them again. */
   private readonly spent = new Set<string>();
+  /** Keys that were replaced or given up and that nobody revoked, by member and fingerprint. */
+  private readonly laidDown = new Map<string, PublicKey>();
   readonly proposals = new Map<Digest, Proposal>();
   /** Keys of the plant itself that took the place of the genesis', in order. */
   readonly rotations: Rotation[] = [];
@@ -191,8 +193,9 @@ export class Keyring {
       await this.checkAcceptance({ passkey: body.value.passkey }, body.value.seal, name);
     } else if (body.word === "revoke-key") {
       const { member, key } = body.value;
-      if (!this.live(member).some(({ print }) => print === key)) {
-        refuse(name, `it revokes no live key of \`${member}\``);
+      const live = this.live(member).some(({ print }) => print === key);
+      if (!live && !this.laidDown.has(`${member} ${key}`)) {
+        refuse(name, `it revokes no key of \`${member}\` that was not revoked`);
       }
     }
   }
@@ -288,13 +291,31 @@ export class Keyring {
     } else if (body.word === "accept") {
       await this.accept(entry, body.value.passkey, body.value.seal, index);
     } else if (body.word === "revoke-key") {
-      const state = this.members.get(body.value.member);
-      this.spend(state, body.value.key);
-      state?.revoked.set(body.value.key, index);
-      this.withdraw(body.value.member);
-      return { touched: body.value.member };
+      const { member, key } = body.value;
+      this.revoke(member, key, index, issuer === member && entry.key === key);
+      this.withdraw(member);
+      return { touched: member };
     }
     return {};
+  }
+
+  /** A key counts no longer; one that was laid down before keeps its index. */
+  private revoke(member: Id, print: Digest, index: number, own: boolean): void {
+    const state = this.members.get(member);
+    const before = this.laidDown.get(`${member} ${print}`);
+    const held = state?.keys.find((key) => key.print === print)?.key ?? before;
+    if (held !== undefined) this.spent.add(materialOf(held));
+    if (state && !state.revoked.has(print)) state.revoked.set(print, index);
+    if (own && held !== undefined) this.laidDown.set(`${member} ${print}`, held);
+    else this.laidDown.delete(`${member} ${print}`);
+  }
+
+  /** A member has other keys: those that it had before are laid down. */
+  private replace(member: Id, now: MemberState): void {
+    for (const { key, print } of this.live(member)) {
+      if (!now.keys.some((held) => held.print === print)) this.laidDown.set(`${member} ${print}`, key);
+    }
+    for (const { print } of now.keys) this.laidDown.delete(`${member} ${print}`);
   }
 
   private async approve(id: Digest, officer: Id, index: number): Promise<Applied> {
@@ -308,6 +329,7 @@ export class Keyring {
     if (change.word === "member") {
       const before = this.members.get(change.value.id);
       const state = await newState(change.value);
+      this.replace(change.value.id, state);
       this.members.set(change.value.id, before ? { ...before, ...pick(state) } : state);
       this.withdraw(change.value.id);
       return { change, touched: change.value.id };
@@ -342,13 +364,22 @@ export class Keyring {
     if (seal !== undefined) state.member = { ...state.member, seal };
   }
 
-  /** What a member signed counts only while its keys and roles are those it signed under. */
+  /**
+   * What a member signed counts only while its keys and roles are those it signed under, and what
+   * was proposed about it only while they are those that it was made of.
+   */
   private withdraw(member: Id): void {
-    for (const [id, proposal] of this.proposals) {
-      const share = proposal.proposer === member || proposal.officers.has(member);
-      if (!proposal.effective && share) this.proposals.delete(id);
+    for (const [id, { change, effective, officers, proposer }] of this.proposals) {
+      const share = proposer === member || officers.has(member);
+      if (!effective && (share || subjectOf(change) === member)) this.proposals.delete(id);
     }
   }
+}
+
+/** The member whose keys or roles a change would change. */
+function subjectOf(change: Change): Id | undefined {
+  if (change.word === "member") return change.value.id;
+  return change.word === "roles" ? change.value.member : undefined;
 }
 
 const RULES = ["genesis", "propose", "approve", "accept", "revoke-key"];
