@@ -10,7 +10,8 @@ import { count } from "../words";
 import { grew, keepSeen, lastSeen, type Growth } from "./history";
 import { outcome, type Outcome, type Steps } from "./steps";
 import { currentTrust, type Trusted } from "./trust";
-import { inTurn, mustBe, Verifier, type Proven } from "./verifier";
+import type { Body } from "../verify/body";
+import { inTurn, mustBe, Verifier, type Proven, type Stated } from "./verifier";
 
 class Evidence {
   /** What is trusted, once something was verified. */
@@ -63,6 +64,21 @@ class Evidence {
   /** Verifies that a proposal proposes what is shown of it; gives what is provably in force now. */
   async proposal(id: Digest, shown: Proposal): Promise<InForce> {
     return (await this.verifier()).proposal(id, shown);
+  }
+
+  /** What provably took effect on the ledger: what a person signs is made of it. */
+  async inForce(): Promise<InForce> {
+    return (await this.verifier()).inForce();
+  }
+
+  /** Verifies an entry that states a word, and gives what it states. */
+  async stated<W extends Body["word"]>(wanted: number | string, word: W): Promise<Stated<W>> {
+    return (await this.verifier()).stated(wanted, word);
+  }
+
+  /** Ends a sentence on what was verified: whose anchors it rests on, when this browser pinned none. */
+  get basis(): string {
+    return this.trust?.pinned === true ? "" : ", by anchors that it took from the site";
   }
 
   private async proven(event: LedgerEvent, steps: Steps): Promise<Proven> {

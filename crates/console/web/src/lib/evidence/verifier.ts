@@ -11,6 +11,7 @@
 import type { Change, Id, Keys, LedgerEvent, Member, MemberState, PlantKeys, Role, Word } from "../ledger/types";
 import type { InForce } from "../people/differ";
 import { Broken, canonical, Keyring, policyAt, rotationsOf, sha256Hex, toHex, utf8, verifyTlogProof, type Anchors, type Bytes, type Json, type Leaf, type LogPolicy, type PublicKey, type Rotation, type Signed, type WitnessedCheckpoint } from "../verify";
+import type { Body } from "../verify/body";
 import { entryId, leafBytes, leafShape } from "../verify/entry";
 import { isObject, parse } from "../verify/jcs";
 import type { Applied } from "../verify/keyring";
@@ -30,6 +31,9 @@ export interface Proven {
   checkpoint: WitnessedCheckpoint;
   proof: string;
 }
+
+/** An entry that holds, with what it states. */
+export type Stated<W extends Body["word"]> = Proven & { value: Extract<Body, { word: W }>["value"] };
 
 interface Included {
   index: number;
@@ -139,8 +143,23 @@ export class Verifier {
     if (canonical(leaf.entry.statement.body) !== proposes || signed.issuer !== shown.proposer) {
       throw new Broken(`proposal ${id.slice(0, 8)}`, "the site shows another change than its entry proposes: approve nothing here, and tell the other security officers");
     }
-    await this.scan();
+    return this.inForce();
+  }
+
+  /** What took effect on the ledger, read anew: nothing in it is the site's word. */
+  async inForce(): Promise<InForce> {
+    // A look that began before this call may have missed what was there by then.
+    while (this.scanning !== null) await this.scanning.catch(() => {});
+    await this.look();
     return inForce(await this.foldAt(LAST));
+  }
+
+  /** Verifies an entry and gives what it states. @throws Broken when it states another word. */
+  async stated<W extends Body["word"]>(wanted: number | string, word: W): Promise<Stated<W>> {
+    const proven = await this.entry(wanted);
+    const { body } = proven.signed;
+    if (body.word !== word) throw new Broken(`entry ${proven.index}`, `it states \`${body.word}\`, \`${word}\` is expected`);
+    return { ...proven, value: body.value as Stated<W>["value"] };
   }
 
   /** The leaves of all changes of the rules among the first entries: what an audit folds. */
@@ -218,12 +237,14 @@ export class Verifier {
 
   /** Reads what changed the rules up to an index. */
   private async covers(index: number): Promise<void> {
-    if (index <= this.scanned) return;
-    this.scanning ??= this.scan().finally(() => (this.scanning = null));
-    await this.scanning;
-    // Another page's scan may have begun before that entry was there.
-    if (index > this.scanned) await this.scan();
+    // Another page's look may have begun before that entry was there.
+    for (let looks = 0; looks < 2 && index > this.scanned; looks += 1) await (this.scanning ?? this.look());
     if (index > this.scanned) throw new Broken("the ledger", `the site lists ${this.scanned + 1} entries and proves entry ${index}`);
+  }
+
+  /** Reads the rules anew; one look ends before the next begins, for each adds to what is known. */
+  private look(): Promise<void> {
+    return (this.scanning = this.scan().finally(() => (this.scanning = null)));
   }
 
   private async scan(): Promise<void> {

@@ -1,7 +1,10 @@
 /** Orders before they are signed: what is wrong with them, what they say, what differs. */
+import { provenProgram } from "../evidence/proven";
 import { foreign } from "../foreign";
 import { isId } from "../ledger/id";
 import type { Digest, Id, Millis, Order, OrderState, Parameter, Program } from "../ledger/types";
+import type { InForce } from "../people/differ";
+import type { Wanted } from "../state/signing.svelte";
 import { comparable, localTime, span } from "../words";
 
 /** How many entries may follow an order before it is too stale; as the command line has it. */
@@ -40,10 +43,11 @@ function unitOf({ unit }: Parameter, before: string): string {
   return unit === "" ? "" : before + foreign(unit);
 }
 
+/** What a person chose to be run. */
+export interface Choice { cell: Id; part: Id; program: Program; parameters: Record<Id, number> }
+
 /** An order from now on. */
-export function draft(
-  choice: { cell: Id; part: Id; program: Program; parameters: Record<Id, number> }, window: Millis, now: Millis,
-): Order {
+export function draft(choice: Choice, window: Millis, now: Millis): Order {
   const { cell, part, program, parameters } = choice;
   const { id, sha256 } = program;
   // Only what the program names: a value left over from another program is not ordered.
@@ -67,6 +71,31 @@ export function orderWords(order: Order, program: Program | undefined): string[]
     ...(parameters.length > 0 ? [`With ${parameters.join(", ")}.`] : []),
     `It may start once, within ${windowWords(order.not_after - order.not_before)}: until ${localTime(order.not_after)}.`,
   ];
+}
+
+/**
+ * What is signed for an order: of the file and within the bounds that the ledger has in force.
+ * `basis` ends the sentence on what was verified.
+ * @throws Broken when the site showed another program than that.
+ */
+export function orderOf(inForce: InForce, choice: Choice, window: Millis, now: Millis, basis: string): Wanted {
+  const { cell, part } = choice;
+  const program = provenProgram(inForce, choice.program, cell);
+  const order = draft({ ...choice, program }, window, now);
+  for (const [name, about] of Object.entries(program.parameters)) {
+    const wrong = valueWrong(order.parameters[name] ?? null, about);
+    if (wrong !== "") throw new Error(`${foreign(about.title || name)}: ${wrong}.`);
+  }
+  return {
+    title: `Order ${program.id} on ${part} in ${cell}`,
+    body: { order },
+    words: [
+      ...orderWords(order, program),
+      `This browser verified on the ledger that this file is approved for ${cell}, with each of these values within its bounds${basis}.`,
+      "The robot moves as soon as its cell has verified the order by itself. Nobody may stand in its way.",
+    ],
+    act: "Order",
+  };
 }
 
 /** An earlier order to compare with, and why that one. */

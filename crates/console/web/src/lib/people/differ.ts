@@ -26,7 +26,7 @@ const list = (words: readonly string[]): string => (words.length === 0 ? "none" 
 const roleWords = (roles: readonly Role[]): string => list(sortedRoles(roles));
 
 /** How a key is called where people compare keys: its kind and 16 digits of its fingerprint. */
-const keyName = ({ kind, fingerprint }: KeyView): string => `${kind} ${comparable(fingerprint)}`;
+export const keyName = ({ kind, fingerprint }: KeyView): string => `${kind} ${comparable(fingerprint)}`;
 
 /** Where a key works, or that it does not. */
 function keyWords({ key, revoked }: KeyView): string {

@@ -54,9 +54,14 @@ export function signs({ kind, revoked }: KeyView): boolean {
   return kind !== "invitation" && revoked === null;
 }
 
+/** Whether a key may still be of use: neither revoked nor an invitation that ended. */
+export function counts({ revoked, until }: KeyView, now: Millis): boolean {
+  return revoked === null && (until === null || until > now);
+}
+
 /** A member with one more invitation. What no longer counts goes: it may not be enrolled again. */
 export function invited(member: Member, keys: KeyView[], invitation: { ed25519: string; not_after: Millis }, now: Millis): Member {
-  const live = keys.filter((k) => k.revoked === null && (k.until === null || k.until > now)).map((k) => k.key);
+  const live = keys.filter((k) => counts(k, now)).map((k) => k.key);
   return { ...member, keys: [...live, { invitation }], roles: sortedRoles(member.roles) };
 }
 

@@ -43,24 +43,6 @@ export function placeHold(cell: Id | null, reason: string): Promise<Submitted | 
   });
 }
 
-/** Asks for the signature under a release. */
-export function releaseHold(id: Digest, { hold, issuer, releases }: HoldState): Promise<Submitted | null> {
-  const where = hold.cell === undefined ? "the whole site" : `cell ${hold.cell}`;
-  const last = releases.length + 1 >= RELEASES;
-  return signing.ask({
-    title: `Release the hold on ${where}`,
-    act: "Release",
-    body: { release: { hold: id } },
-    words: [
-      `${issuer} placed it: “${foreign(hold.reason)}”.`,
-      last
-        ? "You are the second person: with your signature the hold ends, and orders that still wait may start at once."
-        : "You are the first of two people: the hold ends when a second person has signed, too.",
-    ],
-    cautions: last ? ["Look at the cell first: a waiting order moves the robot."] : [],
-  });
-}
-
 /** The holds that bear on a cell. */
 export function holdsOn(holds: Record<Digest, HoldState>, cell: Id): [Digest, HoldState][] {
   return Object.entries(holds).filter(([, { hold }]) => hold.cell === undefined || hold.cell === cell);

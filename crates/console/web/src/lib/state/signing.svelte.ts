@@ -22,6 +22,8 @@ export interface Wanted {
   body: Body;
   /** What it means, one sentence each. */
   words: string[];
+  /** What it rests on that only the site says, one sentence each; shown apart, as that. */
+  unverified?: string[];
   /** What to think of before, one sentence each. */
   cautions?: string[];
   /** The word on the button; "Sign" when absent. */
