@@ -36,7 +36,7 @@ pub struct Tried(HashMap<Digest, Failed>);
 
 /// A grant that could not be fulfilled.
 struct Failed {
-    /// When to try again; never after a refusal by a rule, which waiting won't mend.
+    /// When to try again; never after a refusal that waiting won't mend.
     again: Option<Instant>,
     wait: Duration,
 }
@@ -49,14 +49,11 @@ impl Tried {
 
     fn failed(&mut self, grant: Digest, error: &anyhow::Error) {
         let refused = error.chain().any(|cause| {
-            let problem = match cause.downcast_ref::<ClientError>() {
-                Some(ClientError::Problem(problem)) => Some(problem),
-                _ => match cause.downcast_ref::<GrantedError>() {
-                    Some(GrantedError::Site(ClientError::Problem(problem))) => Some(problem),
-                    _ => None,
-                },
+            let site = match cause.downcast_ref::<GrantedError>() {
+                Some(GrantedError::Site(site)) => Some(site),
+                _ => cause.downcast_ref::<ClientError>(),
             };
-            problem.is_some_and(|p| p.refusal().is_some())
+            site.is_some_and(ClientError::is_final)
         });
         let wait =
             self.0.get(&grant).map_or(Duration::from_secs(1), |f| (f.wait * 2).min(MAX_WAIT));
@@ -92,7 +89,7 @@ pub async fn round(
 
 async fn fulfil(node: &Node, client: &Client, id: Digest, software: Digest) -> Result<()> {
     let granted = Granted::obtain(node, client, id).await?;
-    replace_keys(node, client, &granted.plant).await?;
+    replace_keys(node, client, &granted.plant).await;
     let order = granted.grant.order;
     let part = granted
         .plant
@@ -184,8 +181,15 @@ async fn fulfil(node: &Node, client: &Client, id: Digest, software: Digest) -> R
 }
 
 /// Takes the next key when the proven plant shows that it is enrolled, and gives the
-/// old one up: this program knows the plant from its grants alone.
-async fn replace_keys(node: &Node, client: &Client, plant: &Plant) -> Result<()> {
+/// old one up: this program knows the plant from its grants alone. What fails leaves
+/// the keys as they are until the next grant, and holds this one up no longer.
+async fn replace_keys(node: &Node, client: &Client, plant: &Plant) {
+    if let Err(error) = turn_keys(node, client, plant).await {
+        tracing::warn!(error = format!("{error:#}"), "the old key is not given up yet");
+    }
+}
+
+async fn turn_keys(node: &Node, client: &Client, plant: &Plant) -> Result<()> {
     let counts = |key: &Digest| plant.live_key(node.member(), key).is_some();
     if let Turn::Switch = node.turn(counts)? {
         node.switch()?;
@@ -246,6 +250,171 @@ fn choose<'a>(templates: impl Iterator<Item = &'a Template>, part: &Id) -> Optio
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use axum::{
+        Json, Router,
+        extract::State,
+        routing::{get, post},
+    };
+    use base::{Refusal, Rule};
+    use node::init::{Blueprint, NewMember, folder, init};
+    use plant::body::{Approve, Change, Member};
+    use policy::Role;
+    use proof::entry::{Entry, Leaf};
+    use serde_json::{Value, json};
+    use std::{
+        path::PathBuf,
+        sync::{Arc, Mutex},
+    };
+    use tokio::net::TcpListener;
+    use transport::{ClientAuth, Problem, Server};
+
+    /// What a site refuses by, and what it was asked.
+    #[derive(Default)]
+    struct Inside {
+        by: Option<Rule>,
+        asked: usize,
+    }
+
+    /// A site with one grant, which answers every question about it alike.
+    #[derive(Clone, Default)]
+    struct Site(Arc<Mutex<Inside>>);
+
+    impl Site {
+        fn refuses_by(&self, rule: impl Into<Option<Rule>>) {
+            self.0.lock().unwrap().by = rule.into();
+        }
+
+        fn asked(&self) -> usize {
+            self.0.lock().unwrap().asked
+        }
+
+        fn answer(&self) -> Result<Json<Value>, Problem> {
+            let mut inside = self.0.lock().unwrap();
+            inside.asked += 1;
+            match inside.by {
+                Some(rule) => Err(Problem::from(Refusal {
+                    who: "analyst".into(),
+                    what: "something".into(),
+                    rule,
+                    reason: "because".into(),
+                    accepted: "another time".into(),
+                })),
+                None => Ok(Json(json!({ "id": GRANT, "index": 7, "known": false }))),
+            }
+        }
+    }
+
+    const GRANT: Digest = Digest([7; 32]);
+
+    struct House {
+        dir: tempfile::TempDir,
+        site: Site,
+        node: Node,
+        client: Client,
+    }
+
+    impl House {
+        async fn open() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let member = |name: &str, role: Option<Role>| NewMember {
+                id: name.parse().unwrap(),
+                name: name.into(),
+                roles: role.into_iter().collect(),
+                listen: (name == "site").then(|| listener.local_addr().unwrap()),
+                cell: None,
+            };
+            let blueprint = Blueprint {
+                site: "plant".parse().unwrap(),
+                name: "Plant".into(),
+                host: "plant.example".into(),
+                members: vec![
+                    member("site", Some(Role::Site)),
+                    member("analyst", Some(Role::Processor)),
+                    member("olga", Some(Role::SecurityOfficer)),
+                    member("otto", Some(Role::SecurityOfficer)),
+                ],
+                witnesses: vec![member("witness-1", None)],
+                quorum: 1,
+                freshness_ms: 10_000,
+                days: 1,
+                console: None,
+            };
+            init(dir.path(), &blueprint, now()).unwrap();
+            let site = Site::default();
+            let router = Router::new()
+                .route("/api/v1/grants/own", get(async || Json([GRANT])))
+                .route("/api/v1/grants/{id}/dossier", get(async |State(s): State<Site>| s.answer()))
+                .route("/api/v1/entries", post(async |State(s): State<Site>| s.answer()))
+                .with_state(site.clone());
+            let load =
+                |name: &str| Node::load(&folder(dir.path(), &name.parse().unwrap())).unwrap();
+            let own = load("site");
+            let server = Server::new(router, &own.trust, &own.identity, ClientAuth::Required);
+            tokio::spawn(server.unwrap().run(listener, std::future::pending()));
+            let node = load("analyst");
+            let client = Client::of(&node).unwrap();
+            Self { dir, site, node, client }
+        }
+
+        fn at(&self, member: &str) -> PathBuf {
+            folder(self.dir.path(), &member.parse().unwrap())
+        }
+
+        /// The plant after its officers enrolled the analyst's next key.
+        fn rotated(&self) -> Plant {
+            let genesis = std::fs::read(self.at("site").join("genesis.json")).unwrap();
+            let leaf = |entry| Leaf { entry, logged_at: now() };
+            let mut plant = Plant::begin(&leaf(Entry::parse(&genesis).unwrap())).unwrap();
+            let state = |plant: &mut Plant, who: &str, body: &Body| {
+                let officer = Node::load(&self.at(who)).unwrap();
+                let entry = officer.sign(body, now(), fresh_nonce().unwrap()).unwrap();
+                plant.append(&leaf(entry).bytes().unwrap()).unwrap()
+            };
+            let next = self.node.prepare_next().unwrap();
+            let known = plant.members[self.node.member()].member.clone();
+            let keys = [known.keys.clone(), vec![next.sign]].concat();
+            let member = Change::Member(Member { keys, seal: next.seal, ..known });
+            let proposal = state(&mut plant, "olga", &Body::Propose(member));
+            state(&mut plant, "otto", &Body::Approve(Approve { proposal }));
+            plant
+        }
+    }
+
+    #[tokio::test]
+    async fn a_grant_is_tried_again_unless_its_refusal_is_final() {
+        let house = House::open().await;
+        let mut tried = Tried::default();
+        let mut again = async |asked: usize| {
+            while house.site.asked() < asked {
+                round(&house.node, &house.client, GRANT, &mut tried).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            tried.0.get(&GRANT).map(|failed| failed.again.is_some())
+        };
+        // A site that is short of disk for a minute.
+        house.site.refuses_by(Rule::Limit);
+        assert_eq!(again(1).await, Some(true));
+        assert_eq!(again(2).await, Some(true));
+        house.site.refuses_by(Rule::Grant);
+        assert_eq!(again(3).await, Some(false));
+    }
+
+    #[tokio::test]
+    async fn an_old_key_that_cannot_be_given_up_holds_no_grant_up() {
+        let house = House::open().await;
+        let plant = house.rotated();
+        let old = house.at("analyst").join("sign.old.key");
+        for rule in [Rule::Limit, Rule::Policy] {
+            house.site.refuses_by(rule);
+            replace_keys(&house.node, &house.client, &plant).await;
+            assert!(old.exists(), "it is given up later");
+        }
+        assert_eq!(house.site.asked(), 2);
+        house.site.refuses_by(None);
+        replace_keys(&house.node, &house.client, &plant).await;
+        assert!(!old.exists());
+    }
 
     #[test]
     fn the_nearest_template_is_chosen() {

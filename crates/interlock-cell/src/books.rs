@@ -45,6 +45,12 @@ impl Books {
         self.journal.known()
     }
 
+    /// What the site does not have yet: queued, or written down and not queued for want
+    /// of room. An item may come twice.
+    pub fn waiting(&self) -> impl Iterator<Item = &Item> {
+        self.outbox.items().chain(&self.known().unqueued)
+    }
+
     /// Whether no act can be written down any more until they are opened again.
     pub fn is_broken(&self) -> bool {
         self.journal.is_broken()

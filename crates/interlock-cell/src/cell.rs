@@ -307,6 +307,14 @@ impl Cell {
         }
     }
 
+    /// Whether something is so of an item that the site does not have yet, wherever
+    /// the disk let it get to.
+    pub fn owes(&self, so: impl Fn(&Item) -> bool) -> bool {
+        // In the order of an item's way, so that none slips past.
+        let unwritten = self.unwritten_hold().as_ref().is_some_and(|(_, item)| so(item));
+        unwritten || self.books().waiting().any(so)
+    }
+
     /// Stops the robot, whoever moves it, and ends the run in progress.
     ///
     /// # Errors

@@ -12,7 +12,6 @@ use crate::{
     spool::random,
 };
 use api::{Delivery, PREFIX, SealedKey};
-use base::Rule;
 use bytes::Bytes;
 use node::{ClientError, now};
 use proof::entry::Entry;
@@ -52,19 +51,10 @@ enum Trouble {
 
 impl From<ClientError> for Trouble {
     fn from(error: ClientError) -> Self {
-        match &error {
-            ClientError::Problem(problem) if for_good(problem) => Self::Refused(error.to_string()),
-            _ => Self::Later(error.to_string()),
+        match error.is_final() {
+            true => Self::Refused(error.to_string()),
+            false => Self::Later(error.to_string()),
         }
-    }
-}
-
-/// Whether repeating the same request is of no use.
-fn for_good(problem: &transport::Problem) -> bool {
-    match problem.rule {
-        // A full disk, too many requests, a clock that is ahead: these pass.
-        Some(rule) => !matches!(rule, Rule::Limit | Rule::Freshness | Rule::Time),
-        None => matches!(problem.status, 400 | 404 | 405 | 409 | 410 | 413 | 415 | 422),
     }
 }
 
@@ -280,35 +270,5 @@ impl Write for Pipe {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use axum::http::StatusCode;
-    use base::Refusal;
-    use transport::Problem;
-
-    #[test]
-    fn only_what_stays_refused_is_set_aside() {
-        let refusal = |rule| Refusal {
-            who: "cell-1".into(),
-            what: "an entry".into(),
-            rule,
-            reason: "because".into(),
-            accepted: "another".into(),
-        };
-        for rule in [Rule::Policy, Rule::Replay, Rule::Target, Rule::State, Rule::Format] {
-            assert!(for_good(&Problem::from(refusal(rule))), "{rule}");
-        }
-        for rule in [Rule::Limit, Rule::Freshness, Rule::Time] {
-            assert!(!for_good(&Problem::from(refusal(rule))), "{rule}");
-        }
-        for (status, good) in [(400, true), (413, true), (401, false), (429, false), (503, false)] {
-            let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(for_good(&Problem::new(status, "")), good, "{status}");
-        }
     }
 }

@@ -5,10 +5,10 @@
 //! its recordings' entries. The old key counts until everything that it signed was
 //! delivered; then the cell gives it up.
 
-use crate::cell::Cell;
+use crate::{cell::Cell, outbox::Item};
 use base::Digest;
 use node::{fresh_nonce, now, rotation::Turn};
-use proof::keys::{PublicKey, SecretKey};
+use proof::keys::{PublicKey, SecretKey, Signer};
 use std::{sync::Arc, time::Duration};
 
 /// How often the old key is looked at.
@@ -47,9 +47,15 @@ pub fn between_runs(cell: &Cell) {
 
 /// Whether nothing of the old key is on its way to the ledger.
 fn delivered(cell: &Cell, old: &SecretKey) -> bool {
-    let key = PublicKey::of(old).fingerprint();
-    let waits = cell.books().outbox.items().any(|item| item.entry().statement.key == key);
-    cell.running().is_none() && !waits
+    let (key, public) = (PublicKey::of(old).fingerprint(), old.public());
+    let signed = |item: &Item| match item {
+        Item::Entry(entry) => entry.statement.key == key,
+        // An entry may have been stated anew with another key, its manifest never is.
+        Item::Recording(parcel) => {
+            parcel.entry.statement.key == key || parcel.manifest.verify(&public).is_ok()
+        }
+    };
+    cell.running().is_none() && !cell.owes(signed)
 }
 
 /// Gives the old key up once all that it signed was delivered, until the cell closes.

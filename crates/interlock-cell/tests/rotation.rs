@@ -8,13 +8,14 @@ use base::Bytes;
 use common::{Keys as Signers, Plant, id};
 use plant::{
     Body, RunStatus,
-    body::{Approve, Change, Keys, Outcome, Witnesses},
+    body::{Approve, Change, Keys, Member, Outcome, Witnesses},
 };
 use proof::{
-    keys::{SecretKey, Signer},
+    keys::{PublicKey, SecretKey, Signer},
     log::{KeyKind, LogSigner, VKey},
 };
-use std::sync::Arc;
+use std::{fs, process::Command, sync::Arc, time::Duration};
+use testkit::ursim;
 use vault::grant_key::{WrappedKey, public_of, unwrap};
 
 fn key(seed: u8) -> Arc<SecretKey> {
@@ -84,4 +85,83 @@ async fn a_cell_follows_new_keys_awake_and_asleep_and_no_retired_ones() {
     // It was no lie that outlasts the thief: the plant goes on.
     signed_by(&plant, new);
     plant.ended(&order, Outcome::Finished, 2).await;
+}
+
+/// Enrols the cell's next key and waits until it signs with it.
+async fn take_next_key(plant: &Plant) -> PublicKey {
+    let node = plant.node("cell-1");
+    let (old, next) = (PublicKey::of(&*node.signer), node.prepare_next().unwrap());
+    let known = plant.site.plant().members[&id("cell-1")].member.clone();
+    let keys = [known.keys.clone(), vec![next.sign]].concat();
+    let member = Change::Member(Member { keys, ..known });
+    let proposal = plant.state("olga", &Body::Propose(member));
+    plant.state("otto", &Body::Approve(Approve { proposal }));
+    plant.until("the cell has its next key", |p| p.cell_dir().join("sign.old.key").exists()).await;
+    old
+}
+
+fn counts(plant: &Plant, key: &PublicKey) -> bool {
+    plant.site.plant().live_key(&id("cell-1"), &key.fingerprint()).is_some()
+}
+
+/// Lets the cell look several times whether its old key is to be given up.
+async fn keeps(plant: &Plant, old: &PublicKey) {
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(counts(plant, old), "the key of what waits was given up");
+}
+
+async fn gives_up(plant: &Plant, old: &PublicKey) {
+    plant.until("the old key is given up", |p| !counts(p, old)).await;
+    plant.until("it is gone", |p| !p.cell_dir().join("sign.old.key").exists()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_old_key_counts_until_what_waits_in_the_journal_is_delivered() {
+    let mut plant = Plant::start().await;
+    plant.run_cell();
+    plant.up().await;
+    // Where the outbox would write its first item, and nothing passes it.
+    let block = plant.cell_dir().join("cell/outbox/00000001.tmp");
+    fs::create_dir(&block).unwrap();
+    let order = plant.order("part-1", 1);
+    plant
+        .until_it_says("the end of the run", |s| s["last_run"]["order"] == order.to_string())
+        .await;
+    let old = take_next_key(&plant).await;
+    keeps(&plant, &old).await;
+    assert_eq!(plant.order_state(&order).status, RunStatus::Pending, "nothing was delivered");
+
+    fs::remove_dir(&block).unwrap();
+    plant.ended(&order, Outcome::Finished, 2).await;
+    gives_up(&plant, &old).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_old_key_counts_until_a_hold_that_the_disk_had_no_room_for_is_delivered() {
+    let mut plant = Plant::start().await;
+    let pid = plant.run_cell_whose_files_can_be_bounded();
+    plant.up().await;
+    let order = plant.order("part-1", 1);
+    plant.ended(&order, Outcome::Finished, 2).await;
+    plant.until("all is delivered", |p| p.spooled().is_empty()).await;
+    // The journal takes no line more.
+    let journal = fs::metadata(plant.cell_dir().join("cell/journal")).unwrap().len();
+    bound_files(pid, &journal.to_string());
+    plant.robot.command(ursim::Command::Jog { joint: 0, speed: 0.2, seconds: 4.0 });
+    plant.until_it_says("a hold", |s| s.to_string().contains("without an order")).await;
+    let old = take_next_key(&plant).await;
+    keeps(&plant, &old).await;
+    assert!(plant.site.plant().holds.is_empty(), "the hold was delivered");
+
+    bound_files(pid, "unlimited");
+    plant.until("the hold is on the ledger", |p| !p.site.plant().holds.is_empty()).await;
+    gives_up(&plant, &old).await;
+}
+
+/// Bounds the length of every file that a process writes.
+fn bound_files(pid: u32, bytes: &str) {
+    let limit = format!("--fsize={bytes}:unlimited");
+    let mut prlimit = Command::new("prlimit");
+    let done = prlimit.args(["--pid", &pid.to_string(), &limit]).status();
+    assert!(done.unwrap().success());
 }

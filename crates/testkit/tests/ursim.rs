@@ -116,6 +116,7 @@ fn the_control_port_takes_json_lines() {
     let mut control = Lines::open(robot.control());
     let mut ask = |line: &str| serde_json::from_str::<Value>(&control.ask(line)).unwrap();
     assert_eq!(ask(r#"{"cmd":"motions"}"#), json!({ "starts": 0, "path_rad": 0.0 }));
+    assert_eq!(ask(r#"{"cmd":"plays"}"#), json!({}));
     assert_eq!(ask(r#"{"cmd":"local"}"#), json!({ "ok": true }));
     assert_eq!(ask(r#"{"cmd":"fly"}"#)["ok"], false);
     let refused = dashboard(&robot).ask(&format!("load {file}"));

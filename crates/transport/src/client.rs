@@ -66,6 +66,13 @@ pub enum AnswerError {
     Transport(#[from] reqwest::Error),
 }
 
+impl AnswerError {
+    /// Whether the server said that repeating the same request is of no use.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Problem(problem) if problem.is_final())
+    }
+}
+
 /// Reads a successful answer of at most `limit` bytes.
 pub async fn read(response: Response, limit: usize) -> Result<Vec<u8>, AnswerError> {
     let (status, url) = (response.status(), response.url().to_string());

@@ -77,6 +77,15 @@ impl Problem {
             accepted: self.accepted.clone()?,
         })
     }
+
+    /// Whether repeating the same request is of no use (`docs/formats.md`, 16).
+    pub fn is_final(&self) -> bool {
+        match self.rule {
+            // A full disk, too many requests, a clock that is ahead: these pass.
+            Some(rule) => !matches!(rule, Rule::Limit | Rule::Freshness | Rule::Time),
+            None => matches!(self.status, 400 | 404 | 405 | 409 | 410 | 413 | 415 | 422),
+        }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -141,6 +150,27 @@ mod tests {
         let response = problem.into_response();
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
         assert_eq!(response.headers()[header::CONTENT_TYPE], MEDIA_TYPE);
+    }
+
+    #[test]
+    fn only_what_stays_refused_is_final() {
+        let refusal = |rule| Refusal {
+            who: "cell-1".to_owned(),
+            what: "an entry".to_owned(),
+            rule,
+            reason: "because".to_owned(),
+            accepted: "another".to_owned(),
+        };
+        for rule in [Rule::Policy, Rule::Replay, Rule::Target, Rule::State, Rule::Format] {
+            assert!(Problem::from(refusal(rule)).is_final(), "{rule}");
+        }
+        for rule in [Rule::Limit, Rule::Freshness, Rule::Time] {
+            assert!(!Problem::from(refusal(rule)).is_final(), "{rule}");
+        }
+        for (status, last) in [(400, true), (413, true), (401, false), (429, false), (503, false)] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(Problem::new(status, "").is_final(), last, "{status}");
+        }
     }
 
     #[test]

@@ -215,7 +215,7 @@ fn words(report: &Value) -> String {
     let number = |name: &str| report[name].as_u64().unwrap_or_default();
     format!(
         "{} kills in {} s (seed {})\n  {} orders acknowledged, {} of them lost\n  {} entries, {} findings in the ledger's files\n  \
-         {} runs started, {} twice; the robot moved {} times\n  {} runs finished with all recordings, {} ended otherwise and say so, {} silently cut",
+         {} runs started; the robot moved {} times, {} orders moved it twice or unstarted\n  {} runs finished with all recordings, {} ended otherwise and say so, {} silently cut",
         number("kills"),
         number("seconds"),
         number("seed"),
@@ -224,8 +224,8 @@ fn words(report: &Value) -> String {
         number("entries"),
         number("findings"),
         number("started"),
-        number("started_twice"),
         number("motions"),
+        number("moved_beyond"),
         number("finished"),
         number("stated_failures"),
         number("silently_cut"),

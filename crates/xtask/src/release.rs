@@ -1,12 +1,15 @@
 //! `release`: the four programs, built so that anybody who builds the same commit
 //! gets the same bytes, with what they are made of and their hashes.
 //!
-//! The build runs on a copy of the commit, in a folder of its own, so that nothing
-//! of the working tree gets in. Paths are mapped to fixed names, times come from the
-//! commit, and the console is built from its lock file. `--twice` does all of it in
-//! two folders of different names and compares.
+//! The build runs on a copy of the commit, in a folder of its own outside of the
+//! repository, and its tools see little of the caller's environment, so that nothing
+//! of the working tree and no setting of the caller's gets in. Paths are mapped to
+//! fixed names, times come from the commit, and the console is built from its lock
+//! file. `--twice` does all of it in two folders of different names and compares. The
+//! folders lie where the system keeps temporary ones (`TMPDIR`), which needs room.
 
 mod sbom;
+mod workshop;
 
 use crate::tools::{flag, option, root, run as must, step, target};
 use anyhow::{Context, Result, bail};
@@ -17,6 +20,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
+use workshop::{Tools, Workshop};
 
 /// What a plant runs.
 const PROGRAMS: [&str; 4] =
@@ -24,19 +28,28 @@ const PROGRAMS: [&str; 4] =
 
 /// Runs it.
 pub fn run(arguments: &[String]) -> Result<()> {
-    let out =
-        option(arguments, "--out").map_or_else(|| target().join("release-dist"), PathBuf::from);
+    let out = match option(arguments, "--out").map(PathBuf::from) {
+        Some(out) => {
+            empty(&out)?;
+            out
+        }
+        None => {
+            let out = target().join("release-dist");
+            fresh(&out)?;
+            out
+        }
+    };
+    let tools = Tools::of(std::env::vars_os());
     if flag(arguments, "--sbom") {
         // Of the working tree, without building anything.
-        fresh(&out)?;
-        return lists(&root(), &out).map(|_| ());
+        return lists(&tools, &root(), &out).map(|_| ());
     }
     let commit = said("git", &["rev-parse", "HEAD"])?;
     if !said("git", &["status", "--porcelain"])?.is_empty() {
         eprintln!("   the working tree has changes: what is built is the commit {commit}");
     }
-    let first = built(&target().join("release-build/a"), &commit)?;
-    fresh(&out)?;
+    let mut workshop = Workshop::open(&tools)?;
+    let first = built(&tools, &workshop.dir.join("a"), &commit)?;
     for (name, file) in &first.files {
         fs::copy(file, out.join(name))?;
     }
@@ -48,7 +61,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         return Ok(());
     }
     // Another depth and another length: a path that gets into a program shows.
-    let second = built(&target().join("release-build/again/in another folder"), &commit)?;
+    let second = built(&tools, &workshop.dir.join("again/in another folder"), &commit)?;
     let mut report = BTreeMap::new();
     for (name, file) in &second.files {
         let same = fs::read(file)? == fs::read(out.join(name))?;
@@ -59,9 +72,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
     fs::write(out.join("reproducible.json"), serde_json::to_vec_pretty(&value)?)?;
     println!("{value:#}");
     if !same {
+        workshop.keep = true;
         bail!(
             "two builds of {commit} differ: compare `{}` and `{}`",
-            out.display(),
+            first.dir.display(),
             second.dir.display()
         );
     }
@@ -75,9 +89,8 @@ struct Built {
     files: BTreeMap<String, PathBuf>,
 }
 
-fn built(dir: &Path, commit: &str) -> Result<Built> {
+fn built(tools: &Tools, dir: &Path, commit: &str) -> Result<Built> {
     step(&format!("a copy of {commit} in {}", dir.display()));
-    fresh(dir)?;
     let (source, build) = (dir.join("source"), dir.join("build"));
     fs::create_dir_all(&source)?;
     let archive = dir.join("source.tar");
@@ -89,26 +102,26 @@ fn built(dir: &Path, commit: &str) -> Result<Built> {
     step("the console");
     for arguments in [&["ci", "--no-audit", "--no-fund"][..], &["run", "types"], &["run", "build"]]
     {
-        must(npm(&web, arguments).env("SOURCE_DATE_EPOCH", &epoch))?;
+        must(npm(tools, &web, arguments).env("SOURCE_DATE_EPOCH", &epoch))?;
     }
     step("the programs");
-    must(&mut compile(&source, &build, &epoch)?)?;
+    must(&mut compile(tools, &source, &build, &epoch)?)?;
     step("what they are made of");
     let mut files: BTreeMap<String, PathBuf> = PROGRAMS
         .map(|name| (name.to_owned(), build.join("release").join(name)))
         .into_iter()
         .collect();
-    files.extend(lists(&source, dir)?);
+    files.extend(lists(tools, &source, dir)?);
     Ok(Built { dir: dir.to_owned(), files })
 }
 
 /// Writes what the programs and the console of a source folder are made of.
-fn lists(source: &Path, into: &Path) -> Result<BTreeMap<String, PathBuf>> {
+fn lists(tools: &Tools, source: &Path, into: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let web = source.join("crates/console/web");
     let mut files = BTreeMap::new();
     for (name, list) in [
-        ("sbom-rust.cdx.json", sbom::rust(source, &PROGRAMS)?),
-        ("sbom-console.cdx.json", sbom::npm(npm(&web, &["sbom"]))?),
+        ("sbom-rust.cdx.json", sbom::rust(source, &PROGRAMS, tools.command("cargo"))?),
+        ("sbom-console.cdx.json", sbom::npm(npm(tools, &web, &["sbom"]))?),
     ] {
         let path = into.join(name);
         fs::write(&path, serde_json::to_vec_pretty(&list)?)?;
@@ -118,11 +131,8 @@ fn lists(source: &Path, into: &Path) -> Result<BTreeMap<String, PathBuf>> {
 }
 
 /// The compiler sees fixed names for the folders of this machine.
-fn compile(source: &Path, build: &Path, epoch: &str) -> Result<Command> {
-    let home = std::env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
-    let home = home.context("neither CARGO_HOME nor HOME is set")?;
+fn compile(tools: &Tools, source: &Path, build: &Path, epoch: &str) -> Result<Command> {
+    let home = tools.cargo_home().context("neither CARGO_HOME nor HOME is set")?;
     // The last that fits wins: what lies inside comes behind.
     let maps = [(home.as_path(), "/cargo"), (source, "/interlock"), (build, "/build")];
     let mut rust = Vec::new();
@@ -132,14 +142,12 @@ fn compile(source: &Path, build: &Path, epoch: &str) -> Result<Command> {
         rust.push(format!("--remap-path-prefix={from}={to}"));
         c.push(format!("-ffile-prefix-map={from}={to}"));
     }
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = tools.command("cargo");
     command
         .args(["build", "--workspace", "--bins", "--locked", "--release"])
         .current_dir(source)
         .env("CARGO_TARGET_DIR", build)
         .env("CARGO_INCREMENTAL", "0")
-        // Flags of the caller's would make another program.
-        .env_remove("RUSTFLAGS")
         // A path may have spaces; this separates by a byte that none has.
         .env("CARGO_ENCODED_RUSTFLAGS", rust.join("\u{1f}"))
         .env("SOURCE_DATE_EPOCH", epoch)
@@ -153,8 +161,8 @@ fn compile(source: &Path, build: &Path, epoch: &str) -> Result<Command> {
     Ok(command)
 }
 
-fn npm(web: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new("npm");
+fn npm(tools: &Tools, web: &Path, arguments: &[&str]) -> Command {
+    let mut command = tools.command("npm");
     command.args(arguments).args(["--silent", "--no-update-notifier"]).current_dir(web);
     command
 }
@@ -165,6 +173,15 @@ fn sums(dir: &Path, names: &[&str]) -> Result<String> {
         bail!("sha256sum: {}", String::from_utf8_lossy(&done.stderr));
     }
     Ok(String::from_utf8(done.stdout)?)
+}
+
+/// Makes a folder that somebody named, whose files are not ours to take away.
+fn empty(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("`{}`", dir.display()))?;
+    if fs::read_dir(dir)?.next().is_some() {
+        bail!("`{}` is not empty: name a folder that is, or none yet", dir.display());
+    }
+    Ok(())
 }
 
 fn fresh(dir: &Path) -> Result<()> {
@@ -188,4 +205,72 @@ fn asked(command: &mut Command) -> Result<Value> {
     let done = command.output().with_context(|| format!("cannot start {command:?}"))?;
     serde_json::from_slice(&done.stdout)
         .with_context(|| format!("{command:?}: {}", String::from_utf8_lossy(&done.stderr)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_holds_something_is_not_taken() {
+        let workshop = Workshop::open(&Tools::of(std::env::vars_os())).unwrap();
+        let out = workshop.dir.join("out");
+        empty(&out).unwrap();
+        empty(&out).unwrap();
+        fs::write(out.join("thesis.tex"), "years").unwrap();
+        let asked = ["--out".to_owned(), out.display().to_string()];
+        let why = run(&asked).unwrap_err().to_string();
+        assert!(why.contains("is not empty"), "{why}");
+        assert_eq!(fs::read_to_string(out.join("thesis.tex")).unwrap(), "years");
+    }
+
+    #[test]
+    fn the_compiler_sees_no_setting_of_the_callers() {
+        let caller = [
+            ("PATH", "/bin"),
+            ("HOME", "/home/anna"),
+            ("CARGO", "/home/anna/bin/cargo"),
+            ("CARGO_BUILD_TARGET", "wasm32-unknown-unknown"),
+            ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),
+            ("CARGO_TARGET_DIR", "/home/anna/target"),
+            ("CC", "tcc"),
+            ("CFLAGS", "-DBACKDOOR"),
+            ("RUSTC_WORKSPACE_WRAPPER", "wrap"),
+            ("RUSTC_WRAPPER", "wrap"),
+            ("RUSTFLAGS", "--cfg backdoor"),
+            ("RUSTUP_TOOLCHAIN", "nightly"),
+        ];
+        let tools = Tools::of(caller.map(|(name, value)| (name.into(), value.into())));
+        let (source, build) = (Path::new("/tmp/a b/source"), Path::new("/tmp/a b/build"));
+        let command = compile(&tools, source, build, "1700000000").unwrap();
+        assert_eq!(command.get_program(), "cargo");
+        assert_eq!(command.get_current_dir(), Some(source));
+        let arguments: Vec<_> = command.get_args().collect();
+        assert_eq!(arguments, ["build", "--workspace", "--bins", "--locked", "--release"]);
+        let flags = [
+            "--remap-path-prefix=/home/anna/.cargo=/cargo",
+            "--remap-path-prefix=/tmp/a b/source=/interlock",
+            "--remap-path-prefix=/tmp/a b/build=/build",
+        ]
+        .join("\u{1f}");
+        let c = "'-ffile-prefix-map=/home/anna/.cargo=/cargo' \
+                 '-ffile-prefix-map=/tmp/a b/source=/interlock' \
+                 '-ffile-prefix-map=/tmp/a b/build=/build'";
+        let seen: Vec<_> = command.get_envs().map(|(n, v)| (n, v.unwrap())).collect();
+        let wanted = [
+            ("CARGO_ENCODED_RUSTFLAGS", flags.as_str()),
+            ("CARGO_INCREMENTAL", "0"),
+            ("CARGO_TARGET_DIR", "/tmp/a b/build"),
+            ("CC_SHELL_ESCAPED_FLAGS", "1"),
+            ("CFLAGS", c),
+            ("CXXFLAGS", c),
+            ("HOME", "/home/anna"),
+            ("LC_ALL", "C"),
+            ("PATH", "/bin"),
+            ("SOURCE_DATE_EPOCH", "1700000000"),
+            ("TZ", "UTC"),
+        ];
+        assert_eq!(seen, wanted.map(|(name, value)| (name.as_ref(), value.as_ref())));
+    }
 }

@@ -169,6 +169,24 @@ impl Plant {
         self.cell = Some(child);
     }
 
+    /// Starts the real cell so that it takes a file that may not grow for a full disk;
+    /// its process.
+    pub fn run_cell_whose_files_can_be_bounded(&mut self) -> u32 {
+        let child = Command::new("sh")
+            // The signal that would end it is ignored, so that its writes fail.
+            .args(["-c", "trap '' XFSZ; exec \"$0\" run --dir \"$1\""])
+            .arg(env!("CARGO_BIN_EXE_interlock-cell"))
+            .arg(self.cell_dir())
+            .stdin(Stdio::null())
+            // It may be a file, too.
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = child.id();
+        self.cell = Some(child);
+        pid
+    }
+
     /// Ends the cell as a power cut does.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.cell.take() {

@@ -46,6 +46,8 @@ pub enum Command {
     State,
     /// What ever moved.
     Motions,
+    /// How often a program was started, by order token.
+    Plays,
 }
 
 /// Carries out one line.
@@ -64,6 +66,7 @@ pub(super) fn carry_out(shared: &Shared, command: Command) -> Value {
             *shared.lock(&shared.silent_until) = Some(Instant::now() + Duration::from_millis(ms));
         }
         Command::State => return state(&shared.lock(&shared.controller)),
+        Command::Plays => return json!(shared.lock(&shared.controller).plays),
         Command::Motions => return json!(shared.lock(&shared.controller).motions),
         other => return json!({ "ok": touch(&mut shared.lock(&shared.controller), other) }),
     }

@@ -12,6 +12,7 @@ use super::{
     sense::{Part, Sense},
 };
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Robot modes, by the RTDE guide's numbers.
 pub mod mode {
@@ -109,6 +110,8 @@ pub struct Controller {
     pub loaded: Option<(String, Program)>,
     /// What ever moved.
     pub motions: Motions,
+    /// How often a program was started under each order token; 0 stands for no order.
+    pub plays: BTreeMap<i32, u64>,
     /// The newest message on the pendant.
     pub popup: Option<String>,
     drive: Drive,
@@ -141,6 +144,7 @@ impl Controller {
             slider: 1.0,
             loaded: None,
             motions: Motions::default(),
+            plays: BTreeMap::new(),
             popup: None,
             drive: Drive::Standing,
             run: None,
@@ -265,7 +269,9 @@ impl Controller {
             return false;
         };
         self.motions.starts += 1;
-        self.outputs.set_int(OUT_TOKEN, self.inputs.int(TOKEN));
+        let token = self.inputs.int(TOKEN);
+        *self.plays.entry(token).or_default() += 1;
+        self.outputs.set_int(OUT_TOKEN, token);
         self.outputs.set_int(OUT_VIEWPOINT, 0);
         self.outputs.set_int(OUT_OUTCOME, 0);
         let parameters: Vec<i32> =

@@ -190,6 +190,11 @@ impl Handle {
     pub fn motions(&self) -> Motions {
         self.shared.lock(&self.shared.controller).motions
     }
+
+    /// How often a program was started, by order token.
+    pub fn plays(&self) -> BTreeMap<i32, u64> {
+        self.shared.lock(&self.shared.controller).plays.clone()
+    }
 }
 
 impl Drop for Handle {

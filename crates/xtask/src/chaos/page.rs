@@ -59,9 +59,9 @@ fn page(report: &Value) -> Result<String> {
          one byte left, and every other time the machine is killed and started on it. A wrong clock is an\n\
          hour ahead or half an hour behind for up to 4.5 s.\n\n\
          What is shown: an entry that was acknowledged is on the ledger at the index that was told; the ledger's\n\
-         files, roots and cosignatures check; each order started at most once, by the ledger and by the robot's\n\
-         own count; each run that says it finished has its recordings, and every other says that it did not;\n\
-         the cell took no fault for a lie.\n",
+         files, roots and cosignatures check; each order moved the robot at most once by the robot's own\n\
+         count, and none did whose start is not on the ledger; each run that says it finished has its recordings, and\n\
+         every other says that it did not; the cell took no fault for a lie.\n",
         report["seed"],
         super::words(report),
     );

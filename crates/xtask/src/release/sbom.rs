@@ -13,9 +13,9 @@ use std::{
 };
 
 /// The crates that are linked into the programs or take part in their build.
-pub fn rust(source: &Path, programs: &[&str]) -> Result<Value> {
+pub fn rust(source: &Path, programs: &[&str], mut cargo: Command) -> Result<Value> {
     let metadata = asked(
-        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        cargo
             .args(["metadata", "--format-version", "1", "--locked"])
             .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
             .current_dir(source),
