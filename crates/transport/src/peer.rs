@@ -12,9 +12,7 @@ use axum::{
 };
 use base::{Digest, Id, Millis, sha256};
 use std::net::SocketAddr;
-use x509_parser::{
-    certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate,
-};
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate};
 
 const NAMESPACE: &str = "urn:interlock:";
 

@@ -184,9 +184,10 @@ fn stated(authorities: &[&Authority], since: u64) -> Trust {
 async fn roots_are_replaced_under_a_running_server_and_client() {
     let (old, new) = (authority(), authority());
     let trust = Trust::from_pem(old.certificate()).unwrap();
-    let server = Server::new(router(), &trust, &identity(&leaf(&old, "site")), ClientAuth::Required)
-        .unwrap()
-        .limits(Limits { drain: Duration::from_millis(500), ..Limits::default() });
+    let server =
+        Server::new(router(), &trust, &identity(&leaf(&old, "site")), ClientAuth::Required)
+            .unwrap()
+            .limits(Limits { drain: Duration::from_millis(500), ..Limits::default() });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = |path: &str| format!("https://{}{path}", listener.local_addr().unwrap());
     let (who, never) = (url("/who"), url("/never"));
