@@ -261,7 +261,7 @@ impl Shared {
             return self.placed(stream, from, None, false, stopped, None).await;
         };
         // From before the handshake, which may be judged by a root that goes meanwhile.
-        let withdrawal = Some(trust.withdrawal());
+        let withdrawal = trust.withdrawal();
         let handshake = tokio::select! {
             done = timeout(self.limits.handshake, acceptor.accept(stream)) => done,
             _ = stopped.wait_for(|stop| *stop) => return,
@@ -284,6 +284,8 @@ impl Shared {
             Ok(peer) => peer,
             Err(error) => return failed(&error),
         };
+        // Who showed no certificate owes nothing to a root.
+        let withdrawal = peer.is_some().then_some(withdrawal);
         self.placed(stream, from, peer, h2, stopped, withdrawal).await;
     }
 

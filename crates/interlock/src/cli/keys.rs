@@ -110,6 +110,9 @@ struct Known {
 struct Set {
     log: LogPolicy,
     vault: Bytes,
+    /// None when each machine goes by what it was installed with.
+    #[serde(default)]
+    authorities: Option<Vec<Bytes>>,
 }
 
 pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
