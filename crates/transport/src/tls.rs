@@ -237,7 +237,10 @@ impl Trust {
         let unusable = |e: &dyn std::fmt::Display| TlsError::Unusable(e.to_string());
         let (own, between) = identity.chain.split_first().ok_or_else(|| unusable(&"no chain"))?;
         let now = UnixTime::since_unix_epoch(Duration::from_millis(now.0));
-        self.now().clients.verify_client_cert(own, between, now).map_err(|e| unusable(&e))?;
+        self.now().clients.verify_client_cert(own, between, now).map_err(|e| {
+            // What webpki says is of the last root that it tried.
+            unusable(&format!("no root that is trusted vouches for the certificate: {e}"))
+        })?;
         Ok(member_of(&self.site, own).map(drop)?)
     }
 
