@@ -10,8 +10,8 @@ use transport::{Authority, Identity, Trust, Validity};
 /// What to do when a certificate has ended, or no root vouches for it.
 pub const MEND: &str = "have the plant's authority issue a new one (`interlock certificate issue`), \
                         put it into the folder's `tls` and restart";
-/// For how many days a certificate is valid unless told otherwise.
-const DAYS: u32 = 90;
+/// For how many days a certificate is valid unless told otherwise, as of a new plant.
+const DAYS: u32 = 365;
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -33,7 +33,7 @@ pub struct Issue {
     /// listen; the site needs its console's, too. May be repeated.
     #[arg(long)]
     host: Vec<String>,
-    /// For how many days it is valid; 90, or as long as the authority is, when absent.
+    /// For how many days it is valid; 365, or as long as the authority is, when absent.
     #[arg(long)]
     days: Option<u32>,
     /// Where to put them: no file there is overwritten.
