@@ -1,6 +1,9 @@
 //! SHA-256 digests and binary values in JSON.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as B64},
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
@@ -66,6 +69,20 @@ impl<'de> Deserialize<'de> for Digest {
 /// Binary data in JSON: base64url without padding.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Bytes(pub Vec<u8>);
+
+impl Bytes {
+    /// The bytes in PEM (RFC 7468 section 3) under a label such as `CERTIFICATE`.
+    pub fn pem(&self, label: &str) -> String {
+        let mut text = format!("-----BEGIN {label}-----\n");
+        // 48 bytes are a line of 64 characters.
+        for line in self.0.chunks(48) {
+            STANDARD.encode_string(line, &mut text);
+            text.push('\n');
+        }
+        text.push_str(&format!("-----END {label}-----\n"));
+        text
+    }
+}
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -89,6 +89,12 @@ pub async fn round(
 
 async fn fulfil(node: &Node, client: &Client, id: Digest, software: Digest) -> Result<()> {
     let granted = Granted::obtain(node, client, id).await?;
+    if let Some((since, roots)) = node.newer_authorities(&granted.plant) {
+        match node.take_authorities(since, &roots) {
+            Ok(()) => tracing::info!(since, "the roots that the ledger states are trusted"),
+            Err(error) => tracing::error!(%error, "the ledger's roots cannot be taken"),
+        }
+    }
     replace_keys(node, client, &granted.plant).await;
     let order = granted.grant.order;
     let part = granted

@@ -222,6 +222,9 @@ impl Log {
         let (genesis, id) = (&cell.node.anchors.genesis, &cell.id);
         let take = |view: &mut View| view.take(genesis, id, leaves, newest.clone());
         let folded = tokio::task::block_in_place(|| cell.fold(take));
+        if folded.is_ok() && grown {
+            take_authorities(cell);
+        }
         if let (Ok(()), true, Some(newest)) = (folded, grown, newest) {
             tracing::debug!(size = newest.size(), "the ledger has grown");
             self.newest.send_replace(Some(newest));
@@ -254,6 +257,20 @@ impl Log {
             tracing::warn!(%error, "the ledger cannot be followed, trying again");
         }
         RETRY
+    }
+}
+
+/// Trusts the roots of certificates that the folded ledger states. A failure leaves
+/// those that were trusted, until the ledger grows again.
+fn take_authorities(cell: &Cell) {
+    let newer = cell.view().plant.as_ref().and_then(|plant| cell.node.newer_authorities(plant));
+    let Some((since, roots)) = newer else { return };
+    match tokio::task::block_in_place(|| cell.node.take_authorities(since, &roots)) {
+        Ok(()) => tracing::info!(since, "the cell trusts the roots that the ledger states"),
+        Err(error) => tracing::error!(%error, "the roots that the ledger states cannot be taken"),
+    }
+    if let Err(error) = cell.node.vouched() {
+        tracing::error!(%error, "no machine takes the cell's certificate any more");
     }
 }
 

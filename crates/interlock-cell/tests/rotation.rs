@@ -5,7 +5,7 @@
 mod common;
 
 use base::Bytes;
-use common::{Keys as Signers, Plant, id};
+use common::{Keys as Signers, Lie, Plant, id};
 use plant::{
     Body, RunStatus,
     body::{Approve, Change, Keys, Member, Outcome, Witnesses},
@@ -14,8 +14,14 @@ use proof::{
     keys::{PublicKey, SecretKey, Signer},
     log::{KeyKind, LogSigner, VKey},
 };
-use std::{fs, process::Command, sync::Arc, time::Duration};
+use std::{
+    fs,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use testkit::ursim;
+use transport::{Authority, Identity, Trust, Validity};
 use vault::grant_key::{WrappedKey, public_of, unwrap};
 
 fn key(seed: u8) -> Arc<SecretKey> {
@@ -35,6 +41,7 @@ fn rotate(plant: &Plant, seed: u8) -> Signers {
     let witness = key(seed + 1);
     let vkey = VKey::new("plant.example/witness-1", KeyKind::Witness, witness.public()).unwrap();
     let keys = Keys {
+        authorities: None,
         log: Some(log.vkey().clone()),
         vault: Some(Bytes(public_of(&[seed + 2; 32]).unwrap().to_vec())),
         witnesses: Some(Witnesses { keys: vec![vkey], quorum: 1 }),
@@ -164,4 +171,63 @@ fn bound_files(pid: u32, bytes: &str) {
     let mut prlimit = Command::new("prlimit");
     let done = prlimit.args(["--pid", &pid.to_string(), &limit]).status();
     assert!(done.unwrap().success());
+}
+
+/// Puts these roots in force.
+fn state_roots(plant: &Plant, authorities: &[&Authority]) {
+    let root = |a: &&Authority| Trust::from_pem(a.certificate()).unwrap().certificates().remove(0);
+    let roots = authorities.iter().map(root).map(Bytes).collect();
+    let keys = Keys { authorities: Some(roots), log: None, vault: None, witnesses: None };
+    let proposal = plant.state("olga", &Body::Propose(Change::Keys(keys)));
+    plant.state("otto", &Body::Approve(Approve { proposal }));
+}
+
+/// Whether the running cell answers who shows a certificate of this authority.
+async fn answers(plant: &Plant, authority: &Authority) -> bool {
+    let issued = authority.issue(&id("anna"), &[], Validity::days(node::now(), 7)).unwrap();
+    let own = Identity::from_pem(&issued.cert_pem, &issued.key_pem).unwrap();
+    // The cell's own certificate is of the first root all along.
+    let first = Authority::load(&plant.dir.path().join("plant/ca")).unwrap();
+    let trust = Trust::from_pem(first.certificate()).unwrap();
+    let client = transport::client::connect(&trust, Some(&own), Some(&id("cell-1"))).unwrap();
+    client.get(format!("https://{}/status", plant.listen)).send().await.is_ok()
+}
+
+/// Waits until the cell takes certificates of these authorities or does not.
+async fn goes_by(plant: &Plant, wanted: [(&Authority, bool); 2]) {
+    let began = Instant::now();
+    let [(first, takes_first), (second, takes_second)] = wanted;
+    while (answers(plant, first).await, answers(plant, second).await) != (takes_first, takes_second)
+    {
+        assert!(began.elapsed() < Duration::from_secs(60), "the cell's roots are others");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_cell_goes_by_the_roots_that_the_proven_ledger_states() {
+    let mut plant = Plant::start().await;
+    plant.run_cell();
+    plant.up().await;
+    let old = Authority::load(&plant.dir.path().join("plant/ca")).unwrap();
+    let new = Authority::new(old.site(), Validity::days(node::now(), 30)).unwrap();
+    assert!(answers(&plant, &old).await && !answers(&plant, &new).await);
+    let roots = |plant: &Plant| Trust::load(&plant.cell_dir().join("tls")).unwrap().certificates();
+
+    // No witness vouches for the ledger that states another root.
+    plant.site.inside().lie = Some(Lie::Alone);
+    state_roots(&plant, &[&old, &new]);
+    let asked = plant.site.inside().asked;
+    plant.until("the cell has asked again", |p| p.site.inside().asked > asked + 5).await;
+    assert!(roots(&plant).len() == 1 && !answers(&plant, &new).await, "an unproven root");
+
+    plant.site.inside().lie = None;
+    goes_by(&plant, [(&old, true), (&new, true)]).await;
+    assert_eq!(roots(&plant).len(), 2);
+    let order = plant.order("part-1", 1);
+    plant.ended(&order, Outcome::Finished, 2).await;
+
+    state_roots(&plant, &[&new]);
+    goes_by(&plant, [(&old, false), (&new, true)]).await;
+    assert_eq!(roots(&plant).len(), 1);
 }

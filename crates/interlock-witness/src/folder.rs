@@ -23,7 +23,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use transport::{Identity, Trust, files::read_text, read_secret, write_secret};
+use transport::{Identity, Trust, files::read_text, read_secret, replace_public, write_secret};
 use zeroize::Zeroizing;
 
 const KEY: &str = "sign.key";
@@ -41,7 +41,7 @@ pub struct Folder {
     pub core: WitnessCore,
     /// Where it keeps what it cosigned.
     pub data: PathBuf,
-    /// The plant's certificate authority.
+    /// The roots of the plant's certificates.
     pub trust: Trust,
     /// Its certificate.
     pub identity: Identity,
@@ -150,6 +150,20 @@ pub fn trust(dir: &Path, key: &VKey) -> Result<()> {
         bail!("`{key}` is trusted already");
     }
     append(&dir.join(LOG_KEYS), key)
+}
+
+/// Trusts the roots in these files, and no other, in the place of those before.
+///
+/// # Errors
+/// One is no authority of the plant that the witness knows, or a file fails; the roots
+/// before then stay.
+pub fn trust_authorities(dir: &Path, files: &[PathBuf]) -> Result<()> {
+    let tls = dir.join("tls");
+    let known = Trust::load(&tls).context("the trust root in `tls/ca.pem`")?;
+    let texts = files.iter().map(|file| read_text(file)).collect::<Result<Vec<_>, _>>()?;
+    let next = Trust::from_pem(&texts.join("\n"))?;
+    known.replace(&next)?;
+    Ok(replace_public(&tls.join("ca.pem"), next.to_pem().as_bytes())?)
 }
 
 /// Makes the key that is to take the place of this witness's own; until

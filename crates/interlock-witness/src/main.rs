@@ -41,14 +41,19 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Trust a successor of the log's key. Earlier ones count until it has signed.
-    /// Restart the witness after it.
+    /// Trust a successor of the log's key (earlier ones count until it has signed), or
+    /// other roots of the plant's certificates. Restart the witness after it.
     Trust {
         /// The witness's folder.
         #[arg(long, env = "INTERLOCK_DIR")]
         dir: PathBuf,
         /// The log's new verifier key.
-        key: VKey,
+        #[arg(required_unless_present = "authority")]
+        key: Option<VKey>,
+        /// A file of roots, PEM: all that are to be trusted from then on, in the place of
+        /// those in `tls/ca.pem`. May be repeated.
+        #[arg(long, value_name = "FILE")]
+        authority: Vec<PathBuf>,
     },
     /// Make the key that is to take the place of the witness's own, and print it. Both
     /// cosign, after a restart, until `switch`.
@@ -72,7 +77,12 @@ async fn main() -> Result<()> {
     tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).init();
     let (dir, check) = match Cli::parse().command {
         Command::Run { dir, check } => (dir, check),
-        Command::Trust { dir, key } => return folder::trust(&dir, &key),
+        Command::Trust { dir, key, authority } => {
+            if !authority.is_empty() {
+                folder::trust_authorities(&dir, &authority)?;
+            }
+            return key.map_or(Ok(()), |key| folder::trust(&dir, &key));
+        }
         Command::Next { dir } => {
             println!("{}", folder::next(&dir)?);
             return Ok(());

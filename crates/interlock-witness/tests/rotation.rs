@@ -6,7 +6,7 @@ use proof::keys::{SecretKey, Signer};
 use proof::log::*;
 use std::path::Path;
 use std::process::{Command, Output};
-use transport::{Authority, Validity, write_public, write_secret};
+use transport::{Authority, Trust, Validity, write_public, write_secret};
 
 const ORIGIN: &str = "plant.example/ledger";
 
@@ -77,4 +77,33 @@ fn keys_are_made_trusted_and_switched() {
     assert!(refused.contains("no key of the log"), "{refused}");
     assert!(call(dir, "trust", &[&next.to_string()]).is_err(), "a witness's key is no log's");
     assert!(check().is_ok());
+}
+
+#[test]
+fn roots_of_its_own_plant_take_the_place_of_those_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("w1");
+    std::fs::create_dir(&home).unwrap();
+    folder(&home);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let validity = Validity::days(base::Millis(now.as_millis() as u64), 2);
+    let file = |site: &str| {
+        let path = dir.path().join(format!("{site}.pem"));
+        let made = Authority::new(&site.parse().unwrap(), validity).unwrap();
+        write_public(&path, made.certificate().as_bytes()).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (new, foreign) = (file("plant"), file("elsewhere"));
+    let roots = || Trust::load(&home.join("tls")).unwrap().certificates();
+    let first = roots();
+    assert!(call(&home, "trust", &[]).is_err(), "a key or a root");
+    assert!(call(&home, "trust", &["--authority", &foreign]).is_err());
+    assert!(call(&home, "trust", &["--authority", &new, "--authority", &foreign]).is_err());
+    assert_eq!(roots(), first);
+    let old = home.join("tls/ca.pem").to_str().unwrap().to_owned();
+    call(&home, "trust", &["--authority", &old, "--authority", &new]).unwrap();
+    assert_eq!((roots().len(), &roots()[0]), (2, &first[0]));
+    call(&home, "trust", &["--authority", &new]).unwrap();
+    assert!(roots().len() == 1 && roots() != first);
+    call(&home, "run", &["--check"]).unwrap();
 }

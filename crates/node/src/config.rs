@@ -6,7 +6,7 @@
 //! sign.key         Ed25519 seed, hexadecimal, mode 0600
 //! sign.next.key, sign.old.key   while a key is replaced, see [`crate::rotation`]
 //! seal.key         X25519 secret of those who receive sealed keys, mode 0600
-//! tls/             ca.pem, node.pem, node.key
+//! tls/             ca.pem (the roots: see `Node::take_authorities`), node.pem, node.key
 //! ```
 
 use crate::rotation::SigningKey;
@@ -226,7 +226,7 @@ pub struct Node {
     pub anchors: Anchors,
     /// The signing key.
     pub signer: Arc<SigningKey>,
-    /// The plant's certificate authority.
+    /// The roots of the plant's certificates.
     pub trust: Trust,
     /// The node's certificate.
     pub identity: Identity,

@@ -5,6 +5,7 @@
 //! The anchors are a node's own: it verifies what the site says against them and
 //! takes nothing on the site's word.
 
+mod authorities;
 pub mod client;
 pub mod config;
 pub mod disk;

@@ -1,16 +1,21 @@
 //! A member's key files on their way from one key to the next.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use base::{Digest, Id};
+use base::{Bytes, Digest, Id};
 use node::{
     Node, fresh_nonce,
     init::{Blueprint, NewMember, init},
     now,
     rotation::Turn,
 };
+use plant::{Plant, Rotation, body::Keys};
 use policy::Role;
-use proof::keys::{PublicKey, Signer};
+use proof::{
+    entry::{Entry, Leaf},
+    keys::{PublicKey, Signer},
+};
 use std::{collections::BTreeSet, os::unix::fs::PermissionsExt, path::Path};
+use transport::{Authority, Trust, Validity};
 
 fn id(text: &str) -> Id {
     text.parse().unwrap()
@@ -123,4 +128,56 @@ fn a_key_that_is_kept_is_never_written_over() {
     let site = Node::load(&dir.path().join("site")).unwrap();
     assert!(site.prepare_next().unwrap().seal.is_none());
     assert!(!dir.path().join("site/seal.next.key").exists());
+}
+
+#[test]
+fn roots_are_taken_from_a_proven_plant_and_only_ever_later_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    plant(dir.path());
+    let home = dir.path().join("olga");
+    let node = Node::load(&home).unwrap();
+    let genesis = std::fs::read(dir.path().join("site/genesis.json")).unwrap();
+    let leaf = Leaf { entry: Entry::parse(&genesis).unwrap(), logged_at: now() };
+    let plant = Plant::begin(&leaf).unwrap();
+    assert!(node.newer_authorities(&plant).is_none(), "the genesis states none");
+    node.vouched().unwrap();
+
+    let root = |pem: &str| Bytes(Trust::from_pem(pem).unwrap().certificates().remove(0));
+    let old = root(&std::fs::read_to_string(home.join("tls/ca.pem")).unwrap());
+    let authority = |site: &str| Authority::new(&id(site), Validity::days(now(), 9)).unwrap();
+    let (new, foreign) = (authority("plant"), authority("elsewhere"));
+    let new = root(new.certificate());
+    let stating = |changes: &[(u64, Vec<Bytes>)]| {
+        let mut plant = plant.clone();
+        plant.rotations.extend(changes.iter().map(|(index, roots)| Rotation {
+            index: *index,
+            keys: Keys {
+                authorities: Some(roots.clone()),
+                log: None,
+                vault: None,
+                witnesses: None,
+            },
+        }));
+        plant
+    };
+    let both = (5, vec![old.clone(), new.clone()]);
+    let (since, roots) = node.newer_authorities(&stating(std::slice::from_ref(&both))).unwrap();
+    // What is no authority of this site changes nothing.
+    let mixed = [new.clone(), root(foreign.certificate())];
+    for wrong in [&mixed[..], &[Bytes(vec![1; 32])], &[]] {
+        assert!(node.take_authorities(since, wrong).is_err());
+        assert_eq!(node.trust.since(), None);
+    }
+    node.take_authorities(since, &roots).unwrap();
+    assert!(node.newer_authorities(&stating(std::slice::from_ref(&both))).is_none());
+    node.vouched().unwrap();
+
+    let later = stating(&[both.clone(), (8, vec![new.clone()])]);
+    let (since, roots) = node.newer_authorities(&later).unwrap();
+    node.take_authorities(since, &roots).unwrap();
+    assert!(node.vouched().is_err(), "its certificate is of the old root");
+    // After a restart, too: an old checkpoint proves what was in force then.
+    let node = Node::load(&home).unwrap();
+    assert_eq!((node.trust.since(), node.trust.certificates()), (Some(8), vec![new.0]));
+    assert!(node.newer_authorities(&stating(&[both])).is_none());
 }

@@ -71,6 +71,7 @@ fn retired_and_unnamed_keys_sign_no_passport() {
     // A rotation that one officer alone signed brings nothing into force.
     let (mut alone, scan) = sample();
     let keys = plant::body::Keys {
+        authorities: None,
         log: Some(signer_of("log-2").vkey().clone()),
         vault: None,
         witnesses: None,

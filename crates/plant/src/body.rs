@@ -252,6 +252,10 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keys {
+    /// Every root of the plant's TLS certificates from then on (RFC 5280, DER). Without
+    /// one, the roots are those that each machine was installed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorities: Option<Vec<Bytes>>,
     /// The log's verifier key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<VKey>,

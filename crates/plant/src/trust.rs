@@ -1,4 +1,5 @@
-//! The plant's own keys: who signs and witnesses its ledger, and what cells seal to.
+//! The plant's own keys: who signs and witnesses its ledger, what cells seal to, and the
+//! roots of the certificates that its machines show each other.
 //!
 //! The genesis states the first ones. A change `keys`, signed by two security
 //! officers, puts others in their place from its index on. **A checkpoint of *n*
@@ -6,6 +7,10 @@
 //! brings a rotation into force is signed with the new keys already, and an older
 //! checkpoint verifies for ever under the keys of its time. A key that was replaced
 //! never comes back.
+//!
+//! Roots are opaque bytes here, bounded and distinct. That each is the certificate of an
+//! authority of this site is checked where X.509 is read: by who proposes them, by the
+//! site before it admits them, and by each machine before it takes them.
 
 use crate::{
     body::{Body, Change, Genesis, Keys, Witnesses},
@@ -21,6 +26,10 @@ use std::collections::BTreeSet;
 
 /// The bytes of an X25519 public key.
 const VAULT_BYTES: usize = 32;
+/// The most roots at a time: one, and its successor while the plant changes over, twice.
+const MAX_AUTHORITIES: usize = 4;
+/// The most bytes of a root's certificate.
+const MAX_AUTHORITY_BYTES: usize = 4096;
 
 /// Keys of the plant that took effect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +61,26 @@ fn check_vault(key: &Bytes) -> Result<(), String> {
     match key.0.len() {
         VAULT_BYTES => Ok(()),
         found => Err(format!("a vault key of {found} bytes, {VAULT_BYTES} are expected")),
+    }
+}
+
+fn check_authorities(roots: &[Bytes]) -> Result<(), String> {
+    if !(1..=MAX_AUTHORITIES).contains(&roots.len()) {
+        let found = roots.len();
+        return Err(format!(
+            "{found} certificate authorities, 1 to {MAX_AUTHORITIES} are expected"
+        ));
+    }
+    let sized = |root: &Bytes| (1..=MAX_AUTHORITY_BYTES).contains(&root.0.len());
+    if let Some(root) = roots.iter().find(|root| !sized(root)) {
+        let found = root.0.len();
+        return Err(format!(
+            "a root certificate of {found} bytes, 1 to {MAX_AUTHORITY_BYTES} are expected"
+        ));
+    }
+    match roots.iter().collect::<BTreeSet<_>>().len() == roots.len() {
+        true => Ok(()),
+        false => Err("a root certificate stands twice".into()),
     }
 }
 
@@ -103,6 +132,14 @@ impl Plant {
         rotated.unwrap_or(&self.anchors.vault)
     }
 
+    /// The roots of the plant's TLS certificates (DER) that its ledger states last, and the
+    /// entry from which on they are in force. None when it states none: each machine then
+    /// goes by what it was installed with.
+    pub fn authorities(&self) -> Option<(u64, &[Bytes])> {
+        let mut newest_first = self.rotations.iter().rev();
+        newest_first.find_map(|r| Some((r.index, r.keys.authorities.as_deref()?)))
+    }
+
     /// The plant's own keys that a body proposes, or helps into force.
     pub fn keys_in<'a>(&'a self, body: &'a Body) -> Option<&'a Keys> {
         let change = match body {
@@ -118,7 +155,8 @@ impl Plant {
 
     /// Whether these keys may come into force.
     pub(crate) fn check_keys(&self, keys: &Keys) -> Result<(), String> {
-        if keys.log.is_none() && keys.witnesses.is_none() && keys.vault.is_none() {
+        let Keys { authorities, log, vault, witnesses } = keys;
+        if authorities.is_none() && log.is_none() && vault.is_none() && witnesses.is_none() {
             return Err("it changes no key".into());
         }
         let first = stated(&self.anchors)?;
@@ -137,6 +175,15 @@ impl Plant {
             check_vault(vault)?;
             if was.contains(vault.0.as_slice()) {
                 return Err("the vault's key was in use before".into());
+            }
+        }
+        if let Some(roots) = &keys.authorities {
+            check_authorities(roots)?;
+            let now = self.authorities().map_or(&[][..], |(_, now)| now);
+            let stated = self.rotations.iter().flat_map(|r| r.keys.authorities.iter().flatten());
+            let was: BTreeSet<&Bytes> = stated.collect();
+            if roots.iter().any(|root| was.contains(root) && !now.contains(root)) {
+                return Err("a root certificate was withdrawn before".into());
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ fn witness(name: &str, seed: &str) -> VKey {
 }
 
 fn none() -> Keys {
-    Keys { log: None, vault: None, witnesses: None }
+    Keys { authorities: None, log: None, vault: None, witnesses: None }
 }
 
 fn new_log(seed: &str) -> Keys {
@@ -30,6 +30,11 @@ fn new_vault(byte: u8) -> Keys {
 
 fn new_witnesses(keys: &[VKey], quorum: u32) -> Keys {
     Keys { witnesses: Some(Witnesses { keys: keys.to_vec(), quorum }), ..none() }
+}
+
+fn new_roots(roots: &[&[u8]]) -> Keys {
+    let roots = roots.iter().map(|root| Bytes(root.to_vec())).collect();
+    Keys { authorities: Some(roots), ..none() }
 }
 
 fn first(world: &World) -> LogPolicy {
@@ -138,6 +143,43 @@ fn only_sound_keys_come_into_force_and_none_comes_back() {
         world.by("olga", Body::Propose(Change::Keys(new_witnesses(&[w1.clone(), old], 1))));
     rotate(&mut world, new_witnesses(&[w1], 1));
     world.refused("omar", approve(waiting), Rule::Enrolment);
+}
+
+#[test]
+fn roots_of_certificates_are_stated_from_their_index_on_and_none_comes_back() {
+    let mut world = World::new();
+    assert_eq!(world.plant.authorities(), None, "the genesis states none");
+    let (old, new, third) = (&b"old"[..], &b"new"[..], &b"third"[..]);
+    let stated = |world: &World| {
+        let (index, roots) = world.plant.authorities().unwrap();
+        (index, roots.iter().map(|root| root.0.clone()).collect::<Vec<_>>())
+    };
+    let both = rotate(&mut world, new_roots(&[old, new]));
+    assert_eq!(stated(&world), (both, vec![old.to_vec(), new.to_vec()]));
+    rotate(&mut world, new_log("log.2"));
+    assert_eq!(stated(&world).0, both, "what is absent stays");
+    let alone = rotate(&mut world, new_roots(&[new]));
+    assert_eq!(stated(&world), (alone, vec![new.to_vec()]));
+
+    let long = vec![1; 4097];
+    let cases: Vec<(&str, Keys, bool)> = vec![
+        ("none", new_roots(&[]), false),
+        ("a fresh one", new_roots(&[third]), true),
+        ("one that stays", new_roots(&[new, third]), true),
+        ("one that was withdrawn", new_roots(&[old, new]), false),
+        ("one twice", new_roots(&[new, new]), false),
+        ("five", new_roots(&[b"1", b"2", b"3", b"4", b"5"]), false),
+        ("four", new_roots(&[b"1", b"2", b"3", b"4"]), true),
+        ("an empty one", new_roots(&[b""]), false),
+        ("one of 4096 bytes", new_roots(&[&long[1..]]), true),
+        ("one of 4097 bytes", new_roots(&[&long]), false),
+    ];
+    for (name, keys, sound) in cases {
+        let mut world = world.clone();
+        let rule = world.try_by("olga", Body::Propose(Change::Keys(keys))).map_err(|r| r.rule);
+        assert_eq!(rule.is_ok(), sound, "{name}: {rule:?}");
+        assert!(sound || rule == Err(Rule::Enrolment), "{name}: {rule:?}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@
 
 use crate::{
     files::{read_secret, read_text, write_public, write_secret},
-    peer::{PeerError, site_of},
+    peer::{PeerError, not_after, site_of},
 };
 use base::{Id, Millis};
 use rcgen::{
@@ -73,6 +73,7 @@ impl Validity {
 pub struct Authority {
     site: Id,
     certificate: String,
+    not_after: Millis,
     key: Zeroizing<String>,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -122,6 +123,7 @@ impl Authority {
         let issuer = Issuer::from_ca_cert_der(&der, key).map_err(|e| not(&e))?;
         Ok(Self {
             site: site_of(&der)?,
+            not_after: not_after(&der)?,
             certificate: cert_pem.to_owned(),
             key: Zeroizing::new(key_pem.to_owned()),
             issuer,
@@ -142,6 +144,11 @@ impl Authority {
     /// The site this authority speaks for.
     pub fn site(&self) -> &Id {
         &self.site
+    }
+
+    /// When the root certificate ends; what it issues should end before.
+    pub fn not_after(&self) -> Millis {
+        self.not_after
     }
 
     /// The root certificate, PEM: what every machine of the plant trusts.

@@ -1,7 +1,7 @@
 //! Key and certificate files.
 //!
 //! A secret is written once, readable by its owner alone, and is on the disk
-//! (file and directory entry) before the call returns; an existing file is never
+//! (file and directory entry) before the call returns; an existing one is never
 //! overwritten. A secret that others can read is refused when it is loaded, as
 //! OpenSSH does, because it must be taken for stolen.
 
@@ -28,6 +28,17 @@ pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Fails with [`ErrorKind::AlreadyExists`] when the file exists.
 pub fn write_public(path: &Path, bytes: &[u8]) -> Result<()> {
     write_new(path, bytes, 0o644)
+}
+
+/// Replaces a file that anybody may read, durably and at once: a reader sees the old
+/// bytes or the new ones.
+pub fn replace_public(path: &Path, bytes: &[u8]) -> Result<()> {
+    let beside = path.with_extension("tmp");
+    let mut file = File::create(&beside).map_err(|e| named(&beside, e))?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path).map_err(|e| named(path, e))?;
+    sync_parent(path)
 }
 
 /// Reads a file of at most [`MAX_FILE_BYTES`] that only its owner may read.
@@ -64,6 +75,10 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let mut file = options.open(path).map_err(|e| named(path, e))?;
     file.write_all(bytes)?;
     file.sync_all()?;
+    sync_parent(path)
+}
+
+fn sync_parent(path: &Path) -> Result<()> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent)?.sync_all()
 }
@@ -85,6 +100,16 @@ mod tests {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(write_secret(&path, b"second").unwrap_err().kind(), ErrorKind::AlreadyExists);
         assert_eq!(read_secret(&path).unwrap().as_str(), "first");
+    }
+
+    #[test]
+    fn a_public_file_is_replaced_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        write_public(&path, b"a longer first text").unwrap();
+        replace_public(&path, b"second").unwrap();
+        assert_eq!(read_text(&path).unwrap(), "second");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub mod server;
 pub mod tls;
 
 pub use ca::{Authority, Issued, Validity};
-pub use files::{read_secret, write_public, write_secret};
+pub use files::{read_secret, replace_public, write_public, write_secret};
 pub use limiter::Limiter;
 pub use peer::Peer;
 pub use problem::Problem;

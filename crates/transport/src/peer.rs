@@ -10,9 +10,9 @@ use axum::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     http::{StatusCode, request::Parts},
 };
-use base::{Digest, Id, sha256};
+use base::{Digest, Id, Millis, sha256};
 use std::net::SocketAddr;
-use x509_parser::{extensions::GeneralName, parse_x509_certificate};
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate};
 
 const NAMESPACE: &str = "urn:interlock:";
 
@@ -84,10 +84,26 @@ pub fn site_of(der: &[u8]) -> Result<Id, PeerError> {
     uri.strip_prefix(NAMESPACE).and_then(|s| s.parse().ok()).ok_or_else(foreign)
 }
 
+/// Whether a certificate may sign others.
+pub(crate) fn is_authority(der: &[u8]) -> Result<bool, PeerError> {
+    Ok(parse(der)?.is_ca())
+}
+
+/// When a certificate ends, in whole seconds.
+pub(crate) fn not_after(der: &[u8]) -> Result<Millis, PeerError> {
+    let seconds = parse(der)?.validity().not_after.timestamp();
+    // One that ended before 1970 has ended, which is all that is asked.
+    Ok(Millis(u64::try_from(seconds).unwrap_or(0).saturating_mul(1000)))
+}
+
+fn parse(der: &[u8]) -> Result<X509Certificate<'_>, PeerError> {
+    let parsed = parse_x509_certificate(der).map_err(|e| PeerError::Parse(e.to_string()))?;
+    Ok(parsed.1)
+}
+
 fn uri_of(der: &[u8]) -> Result<String, PeerError> {
-    let parse = |e: &dyn std::fmt::Display| PeerError::Parse(e.to_string());
-    let (_, cert) = parse_x509_certificate(der).map_err(|e| parse(&e))?;
-    let names = cert.subject_alternative_name().map_err(|e| parse(&e))?;
+    let cert = parse(der)?;
+    let names = cert.subject_alternative_name().map_err(|e| PeerError::Parse(e.to_string()))?;
     let mut uris = names.iter().flat_map(|n| &n.value.general_names).filter_map(|n| match n {
         GeneralName::URI(uri) => Some((*uri).to_owned()),
         _ => None,

@@ -10,6 +10,9 @@
 //! Strangers do not keep members out: until its handshake is over, a connection
 //! waits on a porch of its own and leaves it for others when it is full.
 //!
+//! When a root is withdrawn that [`Trust`] held, each connection takes no further request
+//! and is cut after [`Limits::drain`]: whose certificate counts comes back at once.
+//!
 //! Shutdown closes the listener, lets requests in flight finish for
 //! [`Limits::drain`], and then cuts what is left.
 
@@ -19,7 +22,7 @@ use crate::{
     places::Places,
     porch::{Porch, Seat},
     problem::Problem,
-    tls::{ClientAuth, Identity, TlsError, Trust, server_config},
+    tls::{ClientAuth, Identity, TlsError, Trust, Withdrawal, server_config},
 };
 use axum::{
     Router,
@@ -29,7 +32,6 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use base::Id;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -87,7 +89,7 @@ pub struct Limits {
     /// After this age a connection takes no further request, so that an expired
     /// certificate is noticed.
     pub age: Duration,
-    /// At shutdown, the time for requests in flight.
+    /// At shutdown, and when a root is withdrawn, the time for requests in flight.
     pub drain: Duration,
 }
 
@@ -126,7 +128,7 @@ pub struct Counters {
 /// One listening server.
 pub struct Server {
     router: Router,
-    tls: Option<(TlsAcceptor, Id)>,
+    tls: Option<(TlsAcceptor, Trust)>,
     limits: Limits,
     counters: Arc<Counters>,
     answered: Option<Answered>,
@@ -144,7 +146,7 @@ impl Server {
         auth: ClientAuth,
     ) -> Result<Self, TlsError> {
         let acceptor = TlsAcceptor::from(server_config(trust, identity, auth)?);
-        Ok(Self { tls: Some((acceptor, trust.site().clone())), ..Self::plain(router) })
+        Ok(Self { tls: Some((acceptor, trust.clone())), ..Self::plain(router) })
     }
 
     /// A server without TLS, for this machine's own loopback addresses; it refuses
@@ -237,7 +239,7 @@ impl Server {
 
 struct Shared {
     router: Router,
-    tls: Option<(TlsAcceptor, Id)>,
+    tls: Option<(TlsAcceptor, Trust)>,
     limits: Limits,
     counters: Arc<Counters>,
     places: Places,
@@ -254,10 +256,12 @@ impl Shared {
         // Latency only; a socket that refuses it works all the same.
         let _ = stream.set_nodelay(true);
         let stream = Guarded::new(stream, self.limits.idle, self.patience());
-        let Some((acceptor, site)) = &self.tls else {
+        let Some((acceptor, trust)) = &self.tls else {
             drop(seat);
-            return self.placed(stream, from, None, false, stopped).await;
+            return self.placed(stream, from, None, false, stopped, None).await;
         };
+        // From before the handshake, which may be judged by a root that goes meanwhile.
+        let withdrawal = trust.withdrawal();
         let handshake = tokio::select! {
             done = timeout(self.limits.handshake, acceptor.accept(stream)) => done,
             _ = stopped.wait_for(|stop| *stop) => return,
@@ -276,11 +280,13 @@ impl Shared {
         let session = stream.get_ref().1;
         let h2 = session.alpn_protocol() == Some(b"h2");
         let first = session.peer_certificates().and_then(|chain| chain.first());
-        let peer = match first.map(|der| Peer::new(site, der, from)).transpose() {
+        let peer = match first.map(|der| Peer::new(trust.site(), der, from)).transpose() {
             Ok(peer) => peer,
             Err(error) => return failed(&error),
         };
-        self.placed(stream, from, peer, h2, stopped).await;
+        // Who showed no certificate owes nothing to a root.
+        let withdrawal = peer.is_some().then_some(withdrawal);
+        self.placed(stream, from, peer, h2, stopped, withdrawal).await;
     }
 
     /// Serves a connection when there is a place for it.
@@ -291,6 +297,7 @@ impl Shared {
         peer: Option<Peer>,
         h2: bool,
         stopped: watch::Receiver<bool>,
+        withdrawal: Option<Withdrawal>,
     ) {
         let holder = match &peer {
             Some(peer) => format!("member {}", peer.member),
@@ -302,7 +309,7 @@ impl Shared {
             return;
         };
         self.counters.served.fetch_add(1, Relaxed);
-        self.http(stream, from, peer, h2, stopped).await;
+        self.http(stream, from, peer, h2, stopped, withdrawal).await;
     }
 
     fn patience(&self) -> Patience {
@@ -316,7 +323,12 @@ impl Shared {
         peer: Option<Peer>,
         h2: bool,
         mut stopped: watch::Receiver<bool>,
+        withdrawal: Option<Withdrawal>,
     ) {
+        let withdrawn = async |withdrawal: Option<Withdrawal>| match withdrawal {
+            Some(withdrawal) => withdrawal.wait().await,
+            None => std::future::pending().await,
+        };
         let (router, patience) = (self.router.clone(), self.patience());
         let answers = Answers::new(patience);
         let watched = answers.clone();
@@ -336,7 +348,12 @@ impl Shared {
                 // A closed channel means the server is gone: the same as a stop.
                 _ = stopped.wait_for(|stop| *stop) => {}
                 () = sleep(self.limits.age) => {}
+                () = withdrawn(withdrawal.clone()) => {}
             }
+        };
+        let too_late = async {
+            withdrawn(withdrawal.clone()).await;
+            sleep(self.limits.drain).await;
         };
         let served = async {
             tokio::select! {
@@ -351,6 +368,7 @@ impl Shared {
             result = served => if let Err(error) = result {
                 tracing::debug!(%from, %error, "a connection broke");
             },
+            () = too_late => tracing::info!(%from, "a root was withdrawn, a connection was cut"),
             () = watched.unread() => tracing::info!(%from, "an answer was not read, its connection was cut"),
         }
     }

@@ -1,6 +1,7 @@
 //! TLS 1.3 between the machines of one site.
 //!
-//! Trust is the site's root alone. On top of the certificate chain both sides
+//! Trust is in the site's roots alone: one, and a second one while the first is replaced
+//! (see [`Trust`]). On top of the certificate chain both sides
 //! check that the other is a member of the site, and a client may demand one
 //! named member, so that a certificate stolen from another machine cannot stand
 //! in for the server. Key exchange prefers X25519 with ML-KEM-768, for traffic
@@ -10,9 +11,9 @@
 
 use crate::{
     files::{read_secret, read_text},
-    peer::{PeerError, member_of, site_of},
+    peer::{PeerError, is_authority, member_of, not_after, site_of},
 };
-use base::Id;
+use base::{Bytes, Id, Millis};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError,
     RootCertStore, ServerConfig, SignatureScheme,
@@ -28,7 +29,8 @@ use rustls::{
     },
     version::TLS13,
 };
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc, time::Duration};
+use tokio::sync::watch;
 
 /// The protocols spoken inside TLS, best first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -70,21 +72,108 @@ fn provider() -> CryptoProvider {
     }
 }
 
-/// The root a machine trusts, and the site it stands for.
+/// The line of a file of roots that says since when the plant's ledger states them. Text
+/// outside of the PEM encapsulation boundaries is for people (RFC 7468 section 2), so
+/// other programs read such a file, too.
+const SINCE: &str = "In force from this entry of the ledger on: ";
+
+/// The roots that a machine trusts, and the site they stand for.
+///
+/// Every copy is the same trust: when its roots are [replaced](Trust::replace), each
+/// server and client that was made with it judges its next handshake by the new ones.
 #[derive(Clone, Debug)]
 pub struct Trust {
-    roots: Arc<RootCertStore>,
     site: Id,
+    roots: Arc<watch::Sender<Arc<Roots>>>,
+}
+
+/// What is trusted at a time, ready to judge a handshake.
+#[derive(Debug)]
+struct Roots {
+    certificates: Vec<CertificateDer<'static>>,
+    since: Option<u64>,
+    /// How often a root was withdrawn before.
+    withdrawals: u64,
+    clients: Arc<dyn ClientCertVerifier>,
+    servers: Arc<WebPkiServerVerifier>,
+}
+
+impl Roots {
+    /// Checks that each certificate is an authority's of `site`.
+    fn new(
+        site: &Id,
+        certificates: Vec<CertificateDer<'static>>,
+        since: Option<u64>,
+    ) -> Result<Self, TlsError> {
+        let unusable = |e: &dyn std::fmt::Display| TlsError::Unusable(e.to_string());
+        let mut store = RootCertStore::empty();
+        for der in &certificates {
+            let found = authority_of(der)?;
+            if found != *site {
+                let (found, expected) = (root_name(&found), root_name(site));
+                return Err(PeerError::Foreign { found, expected }.into());
+            }
+            store.add(der.clone()).map_err(|e| unusable(&e))?;
+        }
+        let (store, provider) = (Arc::new(store), Arc::new(provider()));
+        let clients = WebPkiClientVerifier::builder_with_provider(store.clone(), provider.clone());
+        let servers = WebPkiServerVerifier::builder_with_provider(store, provider);
+        Ok(Self {
+            certificates,
+            since,
+            withdrawals: 0,
+            clients: clients.build().map_err(|e| unusable(&e))?,
+            servers: servers.build().map_err(|e| unusable(&e))?,
+        })
+    }
+}
+
+fn root_name(site: &Id) -> String {
+    format!("urn:interlock:{site}")
+}
+
+/// The site whose authority a certificate is.
+fn authority_of(der: &[u8]) -> Result<Id, TlsError> {
+    let site = site_of(der)?;
+    match is_authority(der)? {
+        true => Ok(site),
+        false => Err(TlsError::Unusable(format!(
+            "the certificate of `{}` may not sign others: it is no authority's",
+            root_name(&site)
+        ))),
+    }
 }
 
 impl Trust {
-    /// Trust in one site's root certificate.
-    pub fn from_pem(ca_pem: &str) -> Result<Self, TlsError> {
-        let der = certificate(ca_pem)?;
-        let site = site_of(&der)?;
-        let mut roots = RootCertStore::empty();
-        roots.add(der).map_err(|e| TlsError::Unusable(e.to_string()))?;
-        Ok(Self { roots: Arc::new(roots), site })
+    /// Trust in a site's roots: one or more certificates in PEM.
+    pub fn from_pem(pem: &str) -> Result<Self, TlsError> {
+        let certificates = certificates(pem)?;
+        let first = certificates.first().map_or(&[][..], |der| der);
+        let site = authority_of(first)?;
+        let since = pem.lines().find_map(|line| line.strip_prefix(SINCE)?.trim().parse().ok());
+        Self::new(site, certificates, since)
+    }
+
+    /// Trust in the roots (DER) that a site's ledger states from the entry `since` on.
+    ///
+    /// # Errors
+    /// There is none, or one is no certificate of an authority of this site.
+    pub fn stated<'a>(
+        site: &Id,
+        roots: impl IntoIterator<Item = &'a [u8]>,
+        since: u64,
+    ) -> Result<Self, TlsError> {
+        let roots = roots.into_iter().map(|der| CertificateDer::from(der.to_vec())).collect();
+        Self::new(site.clone(), roots, Some(since))
+    }
+
+    fn new(
+        site: Id,
+        certificates: Vec<CertificateDer<'static>>,
+        since: Option<u64>,
+    ) -> Result<Self, TlsError> {
+        let roots = Roots::new(&site, certificates, since)?;
+        Ok(Self { site, roots: Arc::new(watch::Sender::new(Arc::new(roots))) })
     }
 
     /// Loads `ca.pem` from a directory.
@@ -95,6 +184,93 @@ impl Trust {
     /// The site.
     pub fn site(&self) -> &Id {
         &self.site
+    }
+
+    /// From which entry of the ledger on the roots are in force; none for those that
+    /// somebody put there.
+    pub fn since(&self) -> Option<u64> {
+        self.now().since
+    }
+
+    /// The roots, DER.
+    pub fn certificates(&self) -> Vec<Vec<u8>> {
+        self.now().certificates.iter().map(|der| der.to_vec()).collect()
+    }
+
+    /// The text of `ca.pem`.
+    pub fn to_pem(&self) -> String {
+        let now = self.now();
+        let since = now.since.map(|index| format!("{SINCE}{index}\n")).unwrap_or_default();
+        let blocks = now.certificates.iter().map(|der| Bytes(der.to_vec()).pem("CERTIFICATE"));
+        std::iter::once(since).chain(blocks).collect()
+    }
+
+    /// Takes over another trust's roots, in every copy. Connections that were made
+    /// before go on when every root stays; when one is withdrawn, servers end them.
+    ///
+    /// # Errors
+    /// It is another site's.
+    pub fn replace(&self, with: &Self) -> Result<(), TlsError> {
+        if with.site != self.site {
+            let (found, expected) = (root_name(&with.site), root_name(&self.site));
+            return Err(PeerError::Foreign { found, expected }.into());
+        }
+        let next = with.now();
+        self.roots.send_modify(|roots| {
+            let withdrawn = roots.certificates.iter().any(|der| !next.certificates.contains(der));
+            *roots = Arc::new(Roots {
+                certificates: next.certificates.clone(),
+                since: next.since,
+                withdrawals: roots.withdrawals + u64::from(withdrawn),
+                clients: next.clients.clone(),
+                servers: next.servers.clone(),
+            });
+        });
+        Ok(())
+    }
+
+    /// Whether a machine of the site would take this certificate at `now`.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn accepts(&self, identity: &Identity, now: Millis) -> Result<(), TlsError> {
+        let unusable = |e: &dyn std::fmt::Display| TlsError::Unusable(e.to_string());
+        let (own, between) = identity.chain.split_first().ok_or_else(|| unusable(&"no chain"))?;
+        let now = UnixTime::since_unix_epoch(Duration::from_millis(now.0));
+        self.now().clients.verify_client_cert(own, between, now).map_err(|e| {
+            // What webpki says is of the last root that it tried.
+            unusable(&format!("no root that is trusted vouches for the certificate: {e}"))
+        })?;
+        Ok(member_of(&self.site, own).map(drop)?)
+    }
+
+    /// Watches from now on whether a root is withdrawn.
+    pub(crate) fn withdrawal(&self) -> Withdrawal {
+        let roots = self.roots.subscribe();
+        let before = roots.borrow().withdrawals;
+        Withdrawal { roots, before }
+    }
+
+    fn now(&self) -> Arc<Roots> {
+        self.roots.borrow().clone()
+    }
+}
+
+/// Whether one of the roots that were trusted at a time is withdrawn.
+#[derive(Clone)]
+pub(crate) struct Withdrawal {
+    roots: watch::Receiver<Arc<Roots>>,
+    before: u64,
+}
+
+impl Withdrawal {
+    /// Completes when it is.
+    pub(crate) async fn wait(mut self) {
+        let before = self.before;
+        if self.roots.wait_for(|roots| roots.withdrawals != before).await.is_err() {
+            // Nobody is left who could withdraw one.
+            std::future::pending().await
+        }
     }
 }
 
@@ -111,14 +287,7 @@ impl Identity {
     pub fn from_pem(cert_pem: &str, key_pem: &str) -> Result<Self, TlsError> {
         let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
             .map_err(|e| TlsError::Pem { what: "private key", reason: e.to_string() })?;
-        let chain = CertificateDer::pem_slice_iter(cert_pem.as_bytes())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| TlsError::Pem { what: "certificate", reason: e.to_string() })?;
-        if chain.is_empty() {
-            let reason = "the text holds none".to_owned();
-            return Err(TlsError::Pem { what: "certificate", reason });
-        }
-        Ok(Self { chain, key })
+        Ok(Self { chain: certificates(cert_pem)?, key })
     }
 
     /// Loads `<name>.pem` and `<name>.key` from a directory.
@@ -131,11 +300,23 @@ impl Identity {
     pub fn digest(&self) -> base::Digest {
         base::sha256(self.chain.first().map_or(&[], |der| der))
     }
+
+    /// When the certificate ends.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn not_after(&self) -> Result<Millis, TlsError> {
+        Ok(not_after(self.chain.first().map_or(&[], |der| der))?)
+    }
 }
 
-fn certificate(pem: &str) -> Result<CertificateDer<'static>, TlsError> {
-    CertificateDer::from_pem_slice(pem.as_bytes())
-        .map_err(|e| TlsError::Pem { what: "certificate", reason: e.to_string() })
+/// One or more certificates in PEM.
+fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let wrong = |reason: String| TlsError::Pem { what: "certificate", reason };
+    let found = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| wrong(e.to_string()))?;
+    if found.is_empty() { Err(wrong("the text holds none".to_owned())) } else { Ok(found) }
 }
 
 /// Whether a server takes connections without a client certificate.
@@ -157,21 +338,14 @@ pub fn server_config(
     auth: ClientAuth,
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let unusable = |e: &dyn std::fmt::Display| TlsError::Unusable(e.to_string());
-    let provider = Arc::new(provider());
-    let chain = WebPkiClientVerifier::builder_with_provider(trust.roots.clone(), provider.clone());
-    let chain = match auth {
-        ClientAuth::Required => Some(chain),
-        ClientAuth::Optional => Some(chain.allow_unauthenticated()),
-        ClientAuth::Unasked => None,
-    };
-    let verifier: Arc<dyn ClientCertVerifier> = match chain {
-        Some(chain) => {
-            let chain = chain.build().map_err(|e| unusable(&e))?;
-            Arc::new(SiteClients { chain, site: trust.site.clone() })
+    let verifier: Arc<dyn ClientCertVerifier> = match auth {
+        ClientAuth::Unasked => WebPkiClientVerifier::no_client_auth(),
+        ClientAuth::Required | ClientAuth::Optional => {
+            let required = auth == ClientAuth::Required;
+            Arc::new(SiteClients { trust: trust.clone(), required })
         }
-        None => WebPkiClientVerifier::no_client_auth(),
     };
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&TLS13])
         .map_err(|e| unusable(&e))?
         .with_client_cert_verifier(verifier)
@@ -191,12 +365,8 @@ pub fn client_config(
     server: Option<&Id>,
 ) -> Result<ClientConfig, TlsError> {
     let unusable = |e: &dyn std::fmt::Display| TlsError::Unusable(e.to_string());
-    let provider = Arc::new(provider());
-    let chain = WebPkiServerVerifier::builder_with_provider(trust.roots.clone(), provider.clone())
-        .build()
-        .map_err(|e| unusable(&e))?;
-    let verifier = SiteServer { chain, site: trust.site.clone(), member: server.cloned() };
-    let builder = ClientConfig::builder_with_provider(provider)
+    let verifier = SiteServer { trust: trust.clone(), member: server.cloned() };
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&TLS13])
         .map_err(|e| unusable(&e))?
         .dangerous()
@@ -219,17 +389,19 @@ fn refused(error: PeerError) -> rustls::Error {
 /// The chain check of webpki, and the client is a member of the site.
 #[derive(Debug)]
 struct SiteClients {
-    chain: Arc<dyn ClientCertVerifier>,
-    site: Id,
+    trust: Trust,
+    required: bool,
 }
 
 impl ClientCertVerifier for SiteClients {
     fn client_auth_mandatory(&self) -> bool {
-        self.chain.client_auth_mandatory()
+        self.required
     }
 
+    // The hint is optional (RFC 8446 section 4.2.4). A machine has one certificate, which
+    // it shows in any case, and the names of roots that may be replaced cannot be lent.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.chain.root_hint_subjects()
+        &[]
     }
 
     fn verify_client_cert(
@@ -238,8 +410,9 @@ impl ClientCertVerifier for SiteClients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        let verified = self.chain.verify_client_cert(end_entity, intermediates, now)?;
-        member_of(&self.site, end_entity).map_err(refused)?;
+        let roots = self.trust.now();
+        let verified = roots.clients.verify_client_cert(end_entity, intermediates, now)?;
+        member_of(&self.trust.site, end_entity).map_err(refused)?;
         Ok(verified)
     }
 
@@ -249,7 +422,7 @@ impl ClientCertVerifier for SiteClients {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls12_signature(message, cert, dss)
+        self.trust.now().clients.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -258,19 +431,18 @@ impl ClientCertVerifier for SiteClients {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls13_signature(message, cert, dss)
+        self.trust.now().clients.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
+        self.trust.now().clients.supported_verify_schemes()
     }
 }
 
 /// The chain and host check of webpki, and the server is the expected member.
 #[derive(Debug)]
 struct SiteServer {
-    chain: Arc<WebPkiServerVerifier>,
-    site: Id,
+    trust: Trust,
     member: Option<Id>,
 }
 
@@ -283,13 +455,14 @@ impl ServerCertVerifier for SiteServer {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let (roots, site) = (self.trust.now(), &self.trust.site);
         let verified =
-            self.chain.verify_server_cert(end_entity, intermediates, server_name, ocsp, now)?;
-        let found = member_of(&self.site, end_entity).map_err(refused)?;
+            roots.servers.verify_server_cert(end_entity, intermediates, server_name, ocsp, now)?;
+        let found = member_of(site, end_entity).map_err(refused)?;
         match &self.member {
             Some(expected) if *expected != found => Err(refused(PeerError::Foreign {
-                found: format!("urn:interlock:{}:{found}", self.site),
-                expected: format!("urn:interlock:{}:{expected}", self.site),
+                found: format!("urn:interlock:{site}:{found}"),
+                expected: format!("urn:interlock:{site}:{expected}"),
             })),
             _ => Ok(verified),
         }
@@ -301,7 +474,7 @@ impl ServerCertVerifier for SiteServer {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls12_signature(message, cert, dss)
+        self.trust.now().servers.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -310,10 +483,10 @@ impl ServerCertVerifier for SiteServer {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls13_signature(message, cert, dss)
+        self.trust.now().servers.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
+        self.trust.now().servers.supported_verify_schemes()
     }
 }

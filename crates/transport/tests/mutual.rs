@@ -173,6 +173,80 @@ fn foreign_name(ours: &Authority) -> Issued {
     Issued { cert_pem: cert.pem(), key_pem: key.serialize_pem().into() }
 }
 
+/// Trust in the roots of these authorities, as a ledger states it.
+fn stated(authorities: &[&Authority], since: u64) -> Trust {
+    let alone = |a: &&Authority| Trust::from_pem(a.certificate()).unwrap().certificates();
+    let roots: Vec<Vec<u8>> = authorities.iter().flat_map(alone).collect();
+    Trust::stated(&id("plant"), roots.iter().map(Vec::as_slice), since).unwrap()
+}
+
+#[tokio::test]
+async fn roots_are_replaced_under_a_running_server_and_client() {
+    let (old, new) = (authority(), authority());
+    let trust = Trust::from_pem(old.certificate()).unwrap();
+    let server =
+        Server::new(router(), &trust, &identity(&leaf(&old, "site")), ClientAuth::Required)
+            .unwrap()
+            .limits(Limits { drain: Duration::from_millis(500), ..Limits::default() });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = |path: &str| format!("https://{}{path}", listener.local_addr().unwrap());
+    let (who, never) = (url("/who"), url("/never"));
+    let task = tokio::spawn(server.run(listener, std::future::pending()));
+    let client = |trust: &Trust, own: &Authority| {
+        client::connect(trust, Some(&identity(&leaf(own, "cell-1"))), Some(&id("site"))).unwrap()
+    };
+    let ask = async |http: &reqwest::Client| http.get(&who).send().await.map(|_| ());
+
+    let towards_old = Trust::from_pem(old.certificate()).unwrap();
+    let (first, second) = (client(&towards_old, &old), client(&towards_old, &new));
+    ask(&first).await.unwrap();
+    assert!(ask(&second).await.is_err(), "a root that nobody stated");
+    trust.replace(&stated(&[&old, &new], 7)).unwrap();
+    ask(&second).await.unwrap();
+
+    // One that is withdrawn ends what it vouched for: the connection that is open, and
+    // a request on it that would last for ever.
+    let lasting = tokio::spawn(first.get(never).send());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    trust.replace(&stated(&[&new], 9)).unwrap();
+    assert!(lasting.await.unwrap().is_err(), "it was cut");
+    assert!(ask(&first).await.is_err(), "a new handshake with an old certificate");
+    // The server's own certificate is still the old one: who trusts the new root only
+    // does not talk to it, and a client that is running learns that, too.
+    ask(&second).await.unwrap();
+    let later = client(&towards_old, &new);
+    towards_old.replace(&stated(&[&new], 9)).unwrap();
+    assert!(ask(&later).await.is_err());
+    task.abort();
+}
+
+#[test]
+fn only_authorities_of_one_site_are_trusted_and_a_file_keeps_since_when() {
+    let (old, new) = (authority(), authority());
+    let both = stated(&[&old, &new], 7);
+    let again = Trust::from_pem(&both.to_pem()).unwrap();
+    assert_eq!((again.certificates(), again.since()), (both.certificates(), Some(7)));
+    assert_eq!(Trust::from_pem(old.certificate()).unwrap().since(), None);
+    assert_eq!(Trust::from_pem(old.certificate()).unwrap().to_pem(), old.certificate());
+
+    let other = Authority::new(&id("elsewhere"), Validity::days(now(), 30)).unwrap();
+    let member = leaf(&old, "cell-1");
+    for (case, pem) in [
+        ("another site's", format!("{}{}", old.certificate(), other.certificate())),
+        ("a member's", format!("{}{}", old.certificate(), member.cert_pem)),
+        ("none", "In force from this entry of the ledger on: 7\n".to_owned()),
+    ] {
+        assert!(Trust::from_pem(&pem).is_err(), "{case}");
+    }
+    let foreign = Trust::from_pem(other.certificate()).unwrap();
+    assert!(both.replace(&foreign).is_err());
+
+    both.accepts(&identity(&member), now()).unwrap();
+    assert!(stated(&[&new], 9).accepts(&identity(&member), now()).is_err());
+    let ends = identity(&member).not_after().unwrap();
+    assert!(ends < old.not_after() && ends > now());
+}
+
 #[tokio::test]
 async fn a_client_talks_to_the_named_server_only() {
     let (ours, other) = (authority(), authority());

@@ -135,6 +135,7 @@ fn end_to_end(bin: &Path) -> Result<()> {
     }
     restored(&mut plant, &first, &passports)?;
     rotated(&mut plant, &first, &passports)?;
+    rotate::authority(&mut plant, &passports)?;
     revoked_and_shredded(&plant, &again)?;
     // A restart replays everything from the disk and the plant goes on.
     plant.down();

@@ -30,7 +30,7 @@ function longNames(): void {
   const parameter = { title: "W".repeat(100), unit: "W".repeat(20), min: 0, max: 2_000_000_000, default: 1 };
   writeFileSync(about, JSON.stringify({ id, title: "W".repeat(200), cells: ["cell-1"], parameters: { [id]: parameter } }));
   const proposed = cli("integrator", "program", "add", file, "--about", about) as { id: string };
-  cli("officer-2", "change", "approve", proposed.id);
+  cli("officer-2", "change", "approve", "--yes", proposed.id);
 }
 
 test("every page fits a desk, a tablet and a phone, with the longest names", async ({ people }) => {

@@ -76,7 +76,7 @@ async function first(browser: Browser, member: string): Promise<Person> {
   const unused = members[member]?.member.keys.some((key) => "invitation" in key) ?? false;
   if (unused) return enrol(browser, member);
   const { id, link } = cli("officer-1", "invite", member) as { id: string; link: string };
-  cli("officer-2", "change", "approve", id);
+  cli("officer-2", "change", "approve", "--yes", id);
   return enrol(browser, member, link);
 }
 

@@ -51,10 +51,10 @@ pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 pub struct Source {
     /// A ledger's folder; the site's ledger over the network when absent.
     #[arg(long)]
-    ledger: Option<PathBuf>,
+    pub ledger: Option<PathBuf>,
     /// The plant's anchors.json; that of --dir when absent.
     #[arg(long)]
-    anchors: Option<PathBuf>,
+    pub anchors: Option<PathBuf>,
 }
 
 impl Source {

@@ -225,6 +225,7 @@ fn change(change: &Change) -> String {
                 ("log", keys.log.is_some()),
                 ("witnesses", keys.witnesses.is_some()),
                 ("vault", keys.vault.is_some()),
+                ("certificate authorities", keys.authorities.is_some()),
             ];
             let named: Vec<&str> = parts.iter().filter(|(_, is)| *is).map(|(n, _)| *n).collect();
             format!("other keys of the plant's own: {}", named.join(", "))

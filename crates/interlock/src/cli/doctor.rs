@@ -1,6 +1,7 @@
 //! `doctor`: what is wrong here, and what to do about it.
 
 use super::{
+    certificate,
     change::Known,
     context::{Context, Failure},
 };
@@ -31,6 +32,8 @@ pub async fn run(context: &Context, _: Args) -> Result<(), Failure> {
         Err(_) => {}
         Ok(node) => {
             add("folder", true, format!("`{}` of site `{}`", node.member(), node.anchors.site), "");
+            let (ok, found, mend) = own_certificate(&node);
+            add("certificate", ok, found, mend);
             for (what, ok, found, mend) in online(&node).await {
                 add(what, ok, found, mend);
             }
@@ -59,6 +62,23 @@ pub async fn run(context: &Context, _: Args) -> Result<(), Failure> {
     if healthy { Ok(()) } else { Err(Failure::Failed("something is wrong; see above".into())) }
 }
 
+/// Days before its end in which a certificate is to be replaced.
+const RENEW_DAYS: u64 = 14;
+
+fn own_certificate(node: &Node) -> (bool, String, &'static str) {
+    if let Err(error) = node.vouched() {
+        return (false, error.to_string(), certificate::MEND);
+    }
+    match node.identity.not_after() {
+        Err(error) => (false, error.to_string(), certificate::MEND),
+        Ok(ends) => {
+            let days = ends.since(now()) / 86_400_000;
+            let mend = if days < RENEW_DAYS { certificate::MEND } else { "" };
+            (true, format!("ends at {ends}, in {days} days"), mend)
+        }
+    }
+}
+
 /// Whose signatures are looked for: the anchors' keys, or, on the site's word, those that
 /// took their place. Only a replay of the ledger proves these (`interlock audit replay`).
 async fn policy(node: &Node, client: &Client, note: &[u8]) -> LogPolicy {
@@ -77,12 +97,7 @@ async fn online(node: &Node) -> Vec<(&'static str, bool, String, &'static str)> 
     let client = match Client::of(node) {
         Ok(client) => client,
         Err(e) => {
-            return vec![(
-                "certificate",
-                false,
-                e.to_string(),
-                "have the plant's authority issue a new one",
-            )];
+            return vec![("certificate", false, e.to_string(), certificate::MEND)];
         }
     };
     let note = match client.bytes("/checkpoint", proof::log::MAX_NOTE_BYTES).await {

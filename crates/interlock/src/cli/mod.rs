@@ -9,6 +9,7 @@
 mod audit;
 mod audit_key;
 mod backup;
+mod certificate;
 mod change;
 mod context;
 mod copy;
@@ -91,9 +92,13 @@ enum Command {
     /// Proposed changes and their approval.
     #[command(subcommand)]
     Change(change::ChangeVerb),
-    /// The plant's own keys: of the log, its witnesses and the vault.
+    /// The plant's own keys: of the log, its witnesses, the vault and the authority of
+    /// its certificates.
     #[command(subcommand)]
     Keys(keys::Verb),
+    /// Members' TLS certificates, issued anew by the plant's authority.
+    #[command(subcommand)]
+    Certificate(certificate::Verb),
     /// The policy in force, tried out and checked.
     #[command(subcommand)]
     Policy(policy::Verb),
@@ -172,6 +177,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Template(verb) => change::run_template(&context, verb).await,
         Command::Change(verb) => change::run_change(&context, verb).await,
         Command::Keys(verb) => keys::run(&context, verb).await,
+        Command::Certificate(verb) => certificate::run(&context, verb),
         Command::Policy(verb) => policy::run(&context, verb).await,
         Command::Ledger(verb) => ledger::run(&context, verb).await,
         Command::Audit(verb) => audit::run(&context, verb).await,

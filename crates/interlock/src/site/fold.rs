@@ -226,7 +226,17 @@ mod tests {
         let clocks = Arc::new(Clocks::new(SKEW, 1, Duration::from_secs(1)));
         let (events, _) = broadcast::channel(16);
         let room = Arc::new(Room::of(dir.to_owned()));
-        let means = Means { dir: dir.to_owned(), origin: ORIGIN.into(), witnesses: Vec::new() };
+        let site: base::Id = "plant".parse().unwrap();
+        let days = transport::Validity::days(world.now, 30);
+        let authority = transport::Authority::new(&site, days).unwrap();
+        let own = authority.issue(&site, &[], days).unwrap();
+        let means = Means {
+            dir: dir.to_owned(),
+            origin: ORIGIN.into(),
+            witnesses: Vec::new(),
+            own: transport::Identity::from_pem(&own.cert_pem, &own.key_pem).unwrap(),
+            site,
+        };
         let index = Indexed::default();
         let fold = Fold::new(plant.clone(), index, clocks, room, means, signer, events);
         let now = world.now;

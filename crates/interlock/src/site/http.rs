@@ -302,9 +302,10 @@ async fn state(
 /// The plant's own keys: the first, those in force, and each change between.
 fn keys(plant: &Plant) -> serde_json::Result<serde_json::Value> {
     let log = |policy: Result<LogPolicy, String>| policy.map_err(serde::ser::Error::custom);
+    let authorities = plant.authorities().map(|(_, roots)| roots);
     Ok(serde_json::json!({
         "first": { "log": log(plant::trust::stated(&plant.anchors))?, "vault": plant.anchors.vault },
-        "now": { "log": log(plant.log_now())?, "vault": plant.vault() },
+        "now": { "log": log(plant.log_now())?, "vault": plant.vault(), "authorities": authorities },
         "rotations": plant.rotations,
     }))
 }

@@ -22,9 +22,11 @@ pub fn check(plant: &Plant, entry: &Entry) -> Result<(), Refusal> {
         return Ok(());
     }
     let mut body = entry.statement.body.clone();
-    if let Some(policy) = body.pointer_mut("/propose/policy/text") {
-        // A text of many lines, which its own parser judges.
-        *policy = Value::Null;
+    // A text of many lines, and certificates: their own parsers judge them.
+    for judged in ["/propose/policy/text", "/propose/keys/authorities"] {
+        if let Some(value) = body.pointer_mut(judged) {
+            *value = Value::Null;
+        }
     }
     match illegible(&body, MAX_TEXT) {
         None => Ok(()),

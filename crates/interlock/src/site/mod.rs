@@ -53,7 +53,7 @@ use tokio::{
     net::TcpListener,
     sync::{RwLock, broadcast, watch},
 };
-use transport::{ClientAuth, Limiter, Server};
+use transport::{ClientAuth, Identity, Limiter, Server};
 use vault::{keys::KeyVault, store::Store as BlockStore};
 use wait::Waiting;
 
@@ -129,23 +129,27 @@ impl Site {
         let (skew_ms, quorum) = (plant.read().anchors.clock_skew_ms, policy.quorum());
         let clocks = Arc::new(Clocks::new(skew_ms, quorum, refresh * 3 + CLOCK_PATIENCE));
         let room = Arc::new(Room::of(data.clone()));
-        let means = || own::Means {
-            dir: dir.to_owned(),
-            origin: policy.origin().to_owned(),
-            witnesses: server.witnesses.clone(),
+        let means = || -> Result<own::Means> {
+            Ok(own::Means {
+                dir: dir.to_owned(),
+                origin: policy.origin().to_owned(),
+                witnesses: server.witnesses.clone(),
+                site: node.anchors.site.clone(),
+                own: Identity::load(&dir.join("tls"), "node")?,
+            })
         };
         let fold = Fold::new(
             plant.clone(),
             index.clone(),
             clocks.clone(),
             room.clone(),
-            means(),
+            means()?,
             signer,
             events.clone(),
         );
         let sequencer =
             Sequencer::start(store, Box::new(fold), Arc::new(now), ledger::Limits::default());
-        let crew = own::Witnessing::open(&node, plant.clone(), means(), clocks.clone())?;
+        let crew = own::Witnessing::open(&node, plant.clone(), means()?, clocks.clone())?;
         let publisher = Publisher::start_with(
             fs,
             &log_dir,

@@ -19,6 +19,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
+use transport::{Identity, Trust};
 use zeroize::Zeroizing;
 
 /// Every key of the log that lies in a folder.
@@ -52,6 +53,10 @@ pub struct Means {
     pub origin: String,
     /// Where witnesses listen.
     pub witnesses: Vec<WitnessAddress>,
+    /// The site that certificates name.
+    pub site: Id,
+    /// The site's certificate.
+    pub own: Identity,
 }
 
 impl Means {
@@ -77,6 +82,16 @@ impl Means {
             if !held.iter().any(is) {
                 return Err(refuse("the site does not hold that key of the vault".into(), made));
             }
+        }
+        if let Some(roots) = &keys.authorities {
+            let next = Trust::stated(&self.site, roots.iter().map(|root| root.0.as_slice()), 0)
+                .map_err(|e| refuse(e.to_string(), "certificates of authorities of this site"))?;
+            next.accepts(&self.own, node::now()).map_err(|e| {
+                refuse(
+                    format!("none of these roots vouches for the site's own certificate: {e}"),
+                    "roots of which one issued it: `interlock certificate issue`, and a restart",
+                )
+            })?;
         }
         if let Some(witnesses) = &keys.witnesses {
             let reached = witnesses.keys.iter().filter(|key| self.address(key).is_some()).count();

@@ -1,9 +1,11 @@
-//! The site's own signing key, replaced while it serves.
+//! What is replaced while the site serves: its own signing key, and the roots of the
+//! plant's certificates.
 //!
 //! When two officers enrolled the next key, the site takes it as soon as a witnessed
 //! checkpoint shows that, so that a passport under the new key carries its enrolment.
 //! Nothing that the site states is between signing and logging at that moment, so the
-//! old key can be given up at once. What a crash cut goes on at the next start.
+//! old key can be given up at once. Roots, too, count once a witnessed checkpoint shows
+//! them. What a crash cut goes on at the next start.
 
 use super::Site;
 use anyhow::{Context, Result};
@@ -18,11 +20,14 @@ const RETRY: Duration = Duration::from_secs(10);
 pub async fn follow(site: Arc<Site>) {
     let mut events = site.events.subscribe();
     loop {
-        let wait = match step(&site).await {
+        let wait = match both(&site).await {
             Ok(true) => continue,
             Ok(false) => None,
             Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "the site's key is not replaced yet");
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "the site's key, or a root, is not replaced yet"
+                );
                 Some(RETRY)
             }
         };
@@ -44,6 +49,26 @@ pub async fn follow(site: Arc<Site>) {
             return;
         }
     }
+}
+
+/// Takes the roots in force and one step of the key; whether there may be another.
+async fn both(site: &Arc<Site>) -> Result<bool> {
+    take_authorities(site).await?;
+    step(site).await
+}
+
+async fn take_authorities(site: &Arc<Site>) -> Result<()> {
+    let newer = site.node.newer_authorities(&site.plant.read());
+    let Some((since, roots)) = newer else { return Ok(()) };
+    site.publisher.wait_witnessed(since).await.context("the publisher stopped")?;
+    let taking = site.clone();
+    let taken = move || taking.node.take_authorities(since, &roots);
+    tokio::task::spawn_blocking(taken).await??;
+    tracing::info!(since, "the site trusts the roots that the ledger states");
+    if let Err(error) = site.node.vouched() {
+        tracing::error!(%error, "no machine takes the site's certificate any more");
+    }
+    Ok(())
 }
 
 /// Takes one step; whether there may be another.

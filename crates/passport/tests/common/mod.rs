@@ -163,7 +163,8 @@ impl World {
         let keys = vec![vkey("witness-1"), vkey("witness-3")];
         let witnesses = Some(Witnesses { keys, quorum: 2 });
         let log = Some(signer_of("log-2").vkey().clone());
-        self.change("olga", Change::Keys(Keys { log, vault: Some(Bytes(vec![7; 32])), witnesses }));
+        let vault = Some(Bytes(vec![7; 32]));
+        self.change("olga", Change::Keys(Keys { authorities: None, log, vault, witnesses }));
         self.signers = ("log-2", ["witness-1", "witness-3"]);
     }
 

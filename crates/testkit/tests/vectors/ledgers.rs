@@ -302,6 +302,20 @@ pub fn vectors(person: &Person) -> Vec<Value> {
             "two officers put fresh keys in force",
         ),
         ask(
+            "a withdrawn root of certificates again",
+            &with(&|p| {
+                let first = fresh_keys().authorities.unwrap();
+                let root = |at: usize| Some(vec![first[at].clone()]);
+                for authorities in [Some(first.clone()), root(0), root(1)] {
+                    let keys = Keys { authorities, log: None, vault: None, witnesses: None };
+                    let proposal = p.world.force("olga", Body::Propose(Change::Keys(keys)));
+                    p.world.force("omar", Body::Approve(Approve { proposal }));
+                }
+            }),
+            false,
+            "it was withdrawn",
+        ),
+        ask(
             "new keys by one officer",
             &with(&|p| {
                 let proposal = p.world.log("olga", Body::Propose(Change::Keys(fresh_keys())));
@@ -340,6 +354,7 @@ pub fn vectors(person: &Person) -> Vec<Value> {
 
 fn fresh_keys() -> Keys {
     Keys {
+        authorities: Some(vec![Bytes(vec![5; 32]), Bytes(vec![4; 32])]),
         log: Some(fixture::signer_of("log-3").vkey().clone()),
         vault: Some(Bytes(vec![6; 32])),
         witnesses: None,
@@ -348,13 +363,17 @@ fn fresh_keys() -> Keys {
 
 /// Keys that may not follow those of [`World::rotate`].
 fn unsound_keys() -> Vec<(&'static str, Keys, &'static str)> {
-    let none = || Keys { log: None, vault: None, witnesses: None };
+    let none = || Keys { authorities: None, log: None, vault: None, witnesses: None };
     let log = |seed: &str| Keys { log: Some(fixture::signer_of(seed).vkey().clone()), ..none() };
     let other = LogSigner::new("other.example/ledger", key("log-3")).unwrap();
     let vault = |bytes: Vec<u8>| Keys { vault: Some(Bytes(bytes)), ..none() };
     let witnesses = |names: &[&str], quorum: u32| {
         let keys = names.iter().map(|name| fixture::vkey(name)).collect();
         Keys { witnesses: Some(Witnesses { keys, quorum }), ..none() }
+    };
+    let roots = |roots: &[&[u8]]| {
+        let roots = roots.iter().map(|root| Bytes(root.to_vec())).collect();
+        Keys { authorities: Some(roots), ..none() }
     };
     let alias = |name: &str, seed: &str| {
         let public = key(seed).public();
@@ -378,6 +397,11 @@ fn unsound_keys() -> Vec<(&'static str, Keys, &'static str)> {
         ),
         ("a short key of the vault", vault(vec![1; 31]), "32 bytes"),
         ("the vault's first key again", vault(vec![8; 32]), "it was in use before"),
+        ("no root of certificates", roots(&[]), "at least one"),
+        ("five roots of certificates", roots(&[&[1], &[2], &[3], &[4], &[5]]), "at most four"),
+        ("a root of certificates twice", roots(&[&[1], &[1]]), "distinct ones"),
+        ("an empty root of certificates", roots(&[&[]]), "1 to 4096 bytes"),
+        ("a root of certificates of 4097 bytes", roots(&[&[1; 4097]]), "1 to 4096 bytes"),
         ("no witnesses", witnesses(&[], 0), "at least one"),
         ("a quorum of nobody", witnesses(&["witness-1"], 0), "at least one"),
         ("a quorum of more than there are", witnesses(&["witness-1"], 2), "at most all"),

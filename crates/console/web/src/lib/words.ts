@@ -150,8 +150,8 @@ export function changeWords(change: import("./ledger/types").Change): string {
   if ("policy" in change) return "a new policy text";
   if ("program" in change) return `program ${change.program.id} with hash ${comparable(change.program.sha256)}`;
   if ("keys" in change) {
-    const { log, witnesses, vault } = change.keys;
-    const whose = [...(log ? ["log"] : []), ...(witnesses ? ["witnesses"] : []), ...(vault ? ["vault"] : [])];
+    const { log, witnesses, vault, authorities } = change.keys;
+    const whose = [...(log ? ["log"] : []), ...(witnesses ? ["witnesses"] : []), ...(vault ? ["vault"] : []), ...(authorities ? ["certificate authorities"] : [])];
     return `keys of the plant (${whose.join(", ") || "none"})`;
   }
   return `template ${change.template.id}`;

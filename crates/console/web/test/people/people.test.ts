@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Member, MemberState, Passkey, Program, PublicKey, Role } from "../../src/lib/ledger/types";
 import { plain } from "../../src/lib/foreign";
+import { changeWords } from "../../src/lib/words";
 import { cautions, differences, differenceWords, lineDiff, officersNeeded, type InForce } from "../../src/lib/people/differ";
 import { invited, keysOf, officerWarning, signs, sortedRoles, wrongId } from "../../src/lib/people/keys";
 import { deciding, policies } from "../../src/lib/people/policies";
@@ -79,6 +80,19 @@ describe("what a change changes", () => {
     const [turned] = await differences({ program: { ...scan, title: "evil\u202e" } }, now);
     expect(turned?.after).toBe("\u2068evil\\u202e\u2069");
     expect(await differences({ roles: { member: "anna", roles: [] } }, now)).toEqual([{ what: "roles", before: "operator", after: "none" }]);
+  });
+
+  it("names each root of certificates that goes and each that comes, by its digest", async () => {
+    const log = { origin: "o", log_key: "o+1+A", witnesses: ["w+2+A"], quorum: 1 };
+    const inForce = { ...now, keys: { log, vault: "AAAA", authorities: ["AAAA", "AAAB"] } };
+    const change = { keys: { authorities: ["AAAB", "AAAC"] } };
+    // SHA-256 of three bytes.
+    expect(await differences(change, inForce)).toEqual([
+      { what: "certificate authority", before: "709e80c88487a2411e1ee4dfb9f22a861492d20c4765150c0c794abd70f8147c", after: null },
+      { what: "certificate authority", before: null, after: "65d27a48dfef406db8f5f437423bfa5f9c83d77bfc12f8a14b8ce3ede5892fb5" },
+    ]);
+    expect(await cautions(change, inForce, 0)).toHaveLength(1);
+    expect(changeWords(change)).toBe("keys of the plant (certificate authorities)");
   });
 
   it("names each key that goes and each that comes", async () => {

@@ -327,9 +327,13 @@ function firstKeys({ anchors: { log, origin, witnesses, quorum, vault } }: Keyri
   return { log: { origin, log_key: log, witnesses, quorum }, vault };
 }
 
-function newKeys({ log, vault }: PlantKeys, keys: Keys): PlantKeys {
+function newKeys({ log, vault, authorities }: PlantKeys, keys: Keys): PlantKeys {
   const { keys: witnesses, quorum } = keys.witnesses ?? { keys: log.witnesses, quorum: log.quorum };
-  return { log: { ...log, log_key: keys.log ?? log.log_key, witnesses, quorum }, vault: keys.vault ?? vault };
+  return {
+    log: { ...log, log_key: keys.log ?? log.log_key, witnesses, quorum },
+    vault: keys.vault ?? vault,
+    authorities: keys.authorities ?? authorities ?? null,
+  };
 }
 
 function nameOf(index: number, leaf: Leaf): string {

@@ -57,12 +57,18 @@ export type Change =
   | { program: Program } | { template: Template } | { keys: Keys };
 
 /** New keys of the plant itself; what is absent stays. */
-export interface Keys { log?: string; vault?: Base64Url; witnesses?: { keys: string[]; quorum: number } }
+export interface Keys {
+  /** Roots of the machines' TLS certificates, DER: all that count from then on. */
+  authorities?: readonly Base64Url[];
+  log?: string; vault?: Base64Url; witnesses?: { keys: string[]; quorum: number };
+}
 
 /** The plant's own keys in force, as `/state/keys` shows them under `now`. */
 export interface PlantKeys {
   log: { origin: string; log_key: string; witnesses: string[]; quorum: number };
   vault: Base64Url;
+  /** None when the ledger states none: each machine then goes by what it was installed with. */
+  authorities?: readonly Base64Url[] | null;
 }
 
 /** What an entry states: one word, one value. */

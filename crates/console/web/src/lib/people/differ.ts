@@ -2,6 +2,8 @@
 import { foreign } from "../foreign";
 import type { Change, Id, Keys, Member, MemberState, Millis, PlantKeys, Program, Role, Template } from "../ledger/types";
 import { comparable, utc } from "../words";
+import { fromBase64Url } from "../verify/bytes";
+import { sha256Hex } from "../verify/crypto";
 import { keysOf, sortedRoles, type KeyView } from "./keys";
 
 /** One difference; `null` where there is nothing on that side. */
@@ -76,7 +78,22 @@ function programDiff(before: Program | undefined, after: Program): Difference[] 
 /** A verifier key as people compare it: its name, and its material whole. */
 const vkeyWords = (key: string): string => key.replace("+", " ");
 
-function keysDiff(before: PlantKeys | undefined, after: Keys): Difference[] {
+/** A root as people compare it: SHA-256 of the certificate, as `openssl x509 -fingerprint` prints it. */
+async function rootWords(root: string): Promise<string> {
+  return sha256Hex(fromBase64Url(root, "root"));
+}
+
+async function rootsDiff(before: readonly string[], after: readonly string[] | undefined): Promise<Difference[]> {
+  if (after === undefined) return [];
+  const gone = before.filter((root) => !after.includes(root));
+  const fresh = after.filter((root) => !before.includes(root));
+  return Promise.all([
+    ...gone.map(async (root) => ({ what: "certificate authority", before: await rootWords(root), after: null })),
+    ...fresh.map(async (root) => ({ what: "certificate authority", before: null, after: await rootWords(root) })),
+  ]);
+}
+
+async function keysDiff(before: PlantKeys | undefined, after: Keys): Promise<Difference[]> {
   const had = before?.log.witnesses;
   const has = after.witnesses?.keys;
   const gone = had?.filter((key) => has !== undefined && !has.includes(key)) ?? [];
@@ -87,6 +104,7 @@ function keysDiff(before: PlantKeys | undefined, after: Keys): Difference[] {
     ...fresh.map((key) => ({ what: "witness", before: null, after: vkeyWords(key) })),
     ...(after.witnesses === undefined ? [] : differs("quorum", before ? String(before.log.quorum) : null, String(after.witnesses.quorum))),
     ...(after.vault === undefined ? [] : differs("vault key", before ? before.vault : null, after.vault)),
+    ...(await rootsDiff(before?.authorities ?? [], after.authorities)),
   ];
 }
 
@@ -163,10 +181,11 @@ export async function cautions(change: Change, now: InForce, at: Millis): Promis
   return [];
 }
 
-function keysCautions({ log, witnesses, vault }: Keys): string[] {
+function keysCautions({ log, witnesses, vault, authorities }: Keys): string[] {
   return [
     ...(log === undefined ? [] : ["From this signature on the ledger is signed with the new key. The site must hold it, and a quorum of the witnesses must trust it already, or the plant stands still until they do."]),
     ...(witnesses === undefined ? [] : ["Whoever holds these witnesses' keys vouches for the ledger from then on: compare each key with the person who runs that witness, by another way than this page."]),
+    ...(authorities === undefined ? [] : ["Machines take certificates of these authorities only, from this signature on: compare each digest with the person who keeps its key, and ask whether every machine has a certificate of one of them. A machine without one is shut out until it gets one."]),
     ...(vault === undefined ? [] : ["Cells seal recordings to this key from then on: whoever holds it can open them."]),
   ];
 }

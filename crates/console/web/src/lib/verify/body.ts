@@ -67,6 +67,7 @@ export type Template = shape.Read<typeof template>;
 const keys = shape.object(
   {},
   {
+    authorities: shape.list(shape.base64url),
     log: shape.text,
     vault: shape.base64url,
     witnesses: shape.object({ keys: shape.list(shape.text), quorum: shape.u32 }),

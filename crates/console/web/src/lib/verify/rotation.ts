@@ -10,6 +10,8 @@ import { readVKey, type VKey } from "./note";
 import { checked, makePolicy, type LogPolicy } from "./policy";
 
 const VAULT_BYTES = 32;
+const MAX_AUTHORITIES = 4;
+const MAX_AUTHORITY_BYTES = 4096;
 
 /** Keys of the plant that took effect at an entry: they count for checkpoints above its index. */
 export interface Rotation extends NewKeys {
@@ -18,6 +20,8 @@ export interface Rotation extends NewKeys {
 
 /** A change of keys, its texts read. */
 interface NewKeys {
+  /** Roots of the plant's TLS certificates; no browser goes by them. */
+  authorities?: readonly string[];
   log?: VKey;
   vault?: Bytes;
   witnesses?: { keys: VKey[]; quorum: number };
@@ -34,6 +38,23 @@ function readVault(text: string, name: string): Bytes {
   const key = fromBase64Url(text, name);
   if (key.length !== VAULT_BYTES) throw new Broken(name, "a vault key of 32 bytes is expected");
   return key;
+}
+
+/** Bounded and distinct; that they are certificates is checked where X.509 is read. */
+function checkAuthorities(roots: readonly string[], rotations: readonly Rotation[], name: string): void {
+  if (roots.length < 1 || roots.length > MAX_AUTHORITIES) {
+    throw new Broken(name, "1 to 4 certificate authorities are expected");
+  }
+  const sizes = roots.map((root) => fromBase64Url(root, name).length);
+  if (sizes.some((size) => size < 1 || size > MAX_AUTHORITY_BYTES)) {
+    throw new Broken(name, "root certificates of 1 to 4096 bytes are expected");
+  }
+  if (new Set(roots).size !== roots.length) throw new Broken(name, "a root certificate stands twice");
+  const stated = rotations.flatMap(({ authorities }) => (authorities === undefined ? [] : [authorities]));
+  const now = stated.at(-1) ?? [];
+  if (roots.some((root) => !now.includes(root) && stated.some((was) => was.includes(root)))) {
+    throw new Broken(name, "a root certificate in it was withdrawn before");
+  }
 }
 
 /** The log's key is named like the log, and is no witness's. */
@@ -77,6 +98,7 @@ export async function readKeys(
     const all = keys.witnesses.keys.map((key) => readVKey(key, name));
     read.witnesses = { keys: await Promise.all(all), quorum: keys.witnesses.quorum };
   }
+  if (keys.authorities !== undefined) read.authorities = keys.authorities;
   if (Object.keys(read).length === 0) throw new Broken(name, "it changes no key");
   const now = policyAt(first, rotations, Infinity);
   changed(now, read, name);
@@ -96,6 +118,7 @@ export async function readKeys(
   if (fresh.some((key) => was.has(toHex(key)))) {
     throw new Broken(name, "a key in it was in use before");
   }
+  if (read.authorities !== undefined) checkAuthorities(read.authorities, rotations, name);
   return read;
 }
 
