@@ -160,8 +160,9 @@ fn roots_are_taken_from_a_proven_plant_and_only_ever_later_ones() {
         }));
         plant
     };
-    let both = (5, vec![old.clone(), new.clone()]);
-    let (since, roots) = node.newer_authorities(&stating(std::slice::from_ref(&both))).unwrap();
+    let both = (5, vec![old, new.clone()]);
+    let earlier = stating(std::slice::from_ref(&both));
+    let (since, roots) = node.newer_authorities(&earlier).unwrap();
     // What is no authority of this site changes nothing.
     let mixed = [new.clone(), root(foreign.certificate())];
     for wrong in [&mixed[..], &[Bytes(vec![1; 32])], &[]] {
@@ -169,15 +170,15 @@ fn roots_are_taken_from_a_proven_plant_and_only_ever_later_ones() {
         assert_eq!(node.trust.since(), None);
     }
     node.take_authorities(since, &roots).unwrap();
-    assert!(node.newer_authorities(&stating(std::slice::from_ref(&both))).is_none());
+    assert!(node.newer_authorities(&earlier).is_none());
     node.vouched().unwrap();
 
-    let later = stating(&[both.clone(), (8, vec![new.clone()])]);
+    let later = stating(&[both, (8, vec![new.clone()])]);
     let (since, roots) = node.newer_authorities(&later).unwrap();
     node.take_authorities(since, &roots).unwrap();
     assert!(node.vouched().is_err(), "its certificate is of the old root");
     // After a restart, too: an old checkpoint proves what was in force then.
     let node = Node::load(&home).unwrap();
     assert_eq!((node.trust.since(), node.trust.certificates()), (Some(8), vec![new.0]));
-    assert!(node.newer_authorities(&stating(&[both])).is_none());
+    assert!(node.newer_authorities(&earlier).is_none());
 }

@@ -76,7 +76,7 @@ pub struct Rotate {
     #[arg(long)]
     log: Option<VKey>,
     /// The vault's new public key, as `keys make vault` printed it.
-    #[arg(long, value_parser = bytes)]
+    #[arg(long, value_parser = bytes, allow_hyphen_values = true)]
     vault: Option<Bytes>,
     /// A file of roots of certificates, PEM (`ca.pem` in an authority's folder). All that
     /// are to count from then on: may be repeated. Name the old one beside the new one
