@@ -316,6 +316,38 @@ pub fn vectors(person: &Person) -> Vec<Value> {
             "it was withdrawn",
         ),
         ask(
+            "a key that was given up, revoked as well",
+            &with(&|p| {
+                p.world.force("ada", revoke_of("ada"));
+                p.world.force("olga", revoke_of("ada"));
+            }),
+            true,
+            "a thief may have given it up",
+        ),
+        ask(
+            "a revoked key, revoked again",
+            &with(&|p| {
+                p.world.force("olga", revoke_of("ada"));
+                p.world.force("omar", revoke_of("ada"));
+            }),
+            false,
+            "it was revoked",
+        ),
+        ask(
+            "an approval of what a later change of the member overtook",
+            &with(&|p| {
+                let roles = |roles: &[Role]| {
+                    let roles = roles.iter().copied().collect();
+                    Change::Roles(SetRoles { member: id("ada"), roles })
+                };
+                let old = p.world.force("olga", Body::Propose(roles(&[Role::Integrator])));
+                p.world.change("olga", roles(&[]));
+                p.world.force("omar", Body::Approve(Approve { proposal: old }));
+            }),
+            false,
+            "the proposal ended with the change",
+        ),
+        ask(
             "new keys by one officer",
             &with(&|p| {
                 let proposal = p.world.log("olga", Body::Propose(Change::Keys(fresh_keys())));
@@ -350,6 +382,14 @@ pub fn vectors(person: &Person) -> Vec<Value> {
         ask(name, &[leaf], false, why)
     }))
     .collect()
+}
+
+fn revoke_of(member: &str) -> Body {
+    Body::RevokeKey(RevokeKey {
+        key: PublicKey::of(&*key(member)).fingerprint(),
+        member: id(member),
+        reason: "stolen".into(),
+    })
 }
 
 fn fresh_keys() -> Keys {
