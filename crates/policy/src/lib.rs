@@ -220,6 +220,9 @@ pub struct Policy {
     set: PolicySet,
     schema: Schema,
     types: Types,
+    /// What each policy says of itself. To look an annotation up costs as much as to
+    /// decide.
+    says: HashMap<PolicyId, String>,
 }
 
 /// The schema's entity types, parsed once and not for each question.
@@ -274,7 +277,8 @@ impl Policy {
         if !problems.is_empty() {
             return Err(PolicyError::Invalid(problems.join("; ")));
         }
-        Ok(Self { text: text.into(), set, schema, types: Types::new()? })
+        let says = set.policies().map(|policy| (policy.id().clone(), said_by(policy))).collect();
+        Ok(Self { text: text.into(), set, schema, types: Types::new()?, says })
     }
 
     /// The text it was parsed from.
@@ -331,11 +335,16 @@ impl Policy {
     }
 
     fn says(&self, id: &PolicyId) -> String {
-        ["says", "id"]
-            .iter()
-            .find_map(|key| self.set.annotation(id, key))
-            .map_or_else(|| id.to_string(), str::to_owned)
+        self.says.get(id).cloned().unwrap_or_else(|| id.to_string())
     }
+}
+
+/// A policy's words for people, else its name.
+fn said_by(policy: &cedar_policy::Policy) -> String {
+    ["says", "id"]
+        .iter()
+        .find_map(|key| policy.annotation(key))
+        .map_or_else(|| policy.id().to_string(), str::to_owned)
 }
 
 fn uid(kind: &EntityTypeName, name: &str) -> EntityUid {

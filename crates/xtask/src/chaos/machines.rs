@@ -126,14 +126,6 @@ impl Machines {
         self.machine(machine).ok()?.child.as_ref().map(Child::id)
     }
 
-    /// The newest line of a machine's log that has these words.
-    pub fn logged(&self, machine: &str, words: &str) -> Result<String> {
-        let log = std::fs::read_to_string(self.dir.join(machine).join("log.txt"))?;
-        let line = log.lines().rev().find(|line| line.contains(words));
-        let line = line.with_context(|| format!("`{machine}` has not logged `{words}`"))?;
-        Ok(line.split_once(words).map_or(line, |(_, rest)| rest).trim_matches(':').to_owned())
-    }
-
     /// What the cell says of itself.
     pub fn cell_says(&self, plant: &Plant) -> Result<Value> {
         let config = std::fs::read_to_string(self.dir.join("cell-1/interlock.toml"))?;

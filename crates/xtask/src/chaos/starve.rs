@@ -85,11 +85,16 @@ impl Case<'_> {
         let before = self.motions()?;
         machines.fill(machine)?;
         let ordered = self.order("1")?;
+        let want = format!("no room on the disk of {machine}");
         let said = match &ordered {
-            Ok(id) => self.held_back(machines, id)?,
-            Err(words) if machine == "witness-1" => {
-                format!("{words}; {}", machines.logged(machine, "cannot cosign")?)
+            Ok(id) if machine == "witness-1" => {
+                self.well(Some(id.clone()))?;
+                machines.free(machine)?;
+                machines.heal()?;
+                let said = "nothing: it writes over what it keeps of a log, and cosigns on";
+                return Ok(json!({ "want": want, "said": said, "mends": "by itself" }));
             }
+            Ok(id) => self.held_back(machines, id)?,
             Err(words) => words.clone(),
         };
         must(&said, &["free some space", "No space left"])?;
@@ -98,9 +103,7 @@ impl Case<'_> {
         machines.heal()?;
         self.well(ordered.ok())?;
         let mend = if machines.pid(machine) == pid { "by itself" } else { "with a new start" };
-        Ok(
-            json!({ "want": format!("no room on the disk of {machine}"), "said": said, "mends": mend }),
-        )
+        Ok(json!({ "want": want, "said": said, "mends": mend }))
     }
 
     /// A disk that fills up while the robot moves.
