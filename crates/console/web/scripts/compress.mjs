@@ -2,12 +2,13 @@
 // the build against the budget of a first load.
 import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
 /** The most bytes, gzipped, that the first page may load. */
 const BUDGET = 250 * 1024;
 
-const dist = new URL("../dist/", import.meta.url).pathname;
+const dist = fileURLToPath(new URL("../dist/", import.meta.url));
 const text = /\.(js|css|html|svg|json|webmanifest|txt)$/;
 
 /** @param {string} folder @returns {string[]} */
