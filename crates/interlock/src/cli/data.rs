@@ -76,12 +76,19 @@ pub async fn run_grant(context: &Context, verb: GrantVerb) -> Result<(), Failure
             })
         }
         GrantVerb::Revoke { grant, reason } => {
-            let grants = proven::plant(context).await?.grants;
-            let grant = proven::resolve("grants", &grants, &grant)?;
-            if let Some(GrantState { grant, .. }) = grants.get(&grant) {
-                let words = format!("ends the grant to `{}`: {}", grant.processor, grant.purpose);
-                eprintln!("{}", legible(&words));
-            }
+            // Who names it whole need prove nothing first: it only protects.
+            let grant = match grant.parse() {
+                Ok(whole) => whole,
+                Err(_) => {
+                    let grants = proven::plant(context).await?.grants;
+                    let id = proven::resolve("grants", &grants, &grant)?;
+                    if let Some(GrantState { grant: g, .. }) = grants.get(&id) {
+                        let words = format!("ends the grant to `{}`: {}", g.processor, g.purpose);
+                        eprintln!("{}", legible(&words));
+                    }
+                    id
+                }
+            };
             let body = Body::RevokeGrant(RevokeGrant { grant, reason });
             let done = "revoked: nothing more is served under it. What was read before stays with the reader, bound by contract only";
             context.state_and_say(&body, done).await
