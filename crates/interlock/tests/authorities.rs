@@ -5,112 +5,20 @@
 #[path = "common/mod.rs"]
 mod common;
 
-use common::ports;
+use common::processes::{House, program};
 use node::{Client, Node, fresh_nonce, now};
 use plant::{Body, body::Hold};
-use serde_json::Value;
 use std::{
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
 use transport::{Authority, Trust, Validity};
 
 /// How long one step may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-struct House {
-    dir: TempDir,
-    running: Vec<(&'static str, Child)>,
-}
-
-impl Drop for House {
-    fn drop(&mut self) {
-        for (_, child) in &mut self.running {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-/// A program of the workspace, beside this one.
-fn program(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_interlock")).with_file_name(name);
-    assert!(path.exists(), "`{}` is not built: test the whole workspace", path.display());
-    path
-}
-
-fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_default()
-}
-
 impl House {
-    fn made() -> Self {
-        transport::install_crypto_provider();
-        let house = Self { dir: TempDir::new().unwrap(), running: Vec::new() };
-        let port = ports().to_string();
-        house.call(&["init", &house.at(""), "--port", &port, "--no-console"]);
-        house
-    }
-
-    fn at(&self, path: &str) -> String {
-        self.dir.path().join(path).to_str().unwrap().to_owned()
-    }
-
-    fn start(&mut self, member: &'static str) {
-        let folder = self.at(member);
-        let mut command = match member {
-            "site" => Command::new(program("interlock")),
-            _ => Command::new(program("interlock-witness")),
-        };
-        match member {
-            "site" => command.args(["serve", &folder]),
-            _ => command.args(["run", "--dir", &folder]),
-        };
-        let log = std::fs::File::create(self.at(&format!("{member}/log.txt"))).unwrap();
-        let child = command.stdin(Stdio::null()).stderr(log).spawn().unwrap();
-        self.running.push((member, child));
-    }
-
-    fn again(&mut self, member: &'static str) {
-        let at = self.running.iter().position(|(name, _)| *name == member).unwrap();
-        let (_, mut child) = self.running.remove(at);
-        child.kill().unwrap();
-        child.wait().unwrap();
-        self.start(member);
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(program("interlock")).arg("--json").args(arguments).output().unwrap()
-    }
-
-    #[track_caller]
-    fn call(&self, arguments: &[&str]) -> Value {
-        let output = self.run(arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {} {said}", json(&output));
-        json(&output)
-    }
-
-    fn try_by(&self, member: &str, arguments: &[&str]) -> Output {
-        self.run(&[&["--dir", &self.at(member)], arguments].concat())
-    }
-
-    #[track_caller]
-    fn by(&self, member: &str, arguments: &[&str]) -> Value {
-        self.call(&[&["--dir", &self.at(member)], arguments].concat())
-    }
-
-    /// As a member, with an exit code and words.
-    #[track_caller]
-    fn fails(&self, member: &str, arguments: &[&str], code: i32, words: &str) {
-        let output = self.try_by(member, arguments);
-        assert_eq!(output.status.code(), Some(code), "{}", json(&output));
-        let detail = json(&output)["detail"].as_str().unwrap().to_owned();
-        assert!(detail.contains(words), "`{words}` is not in: {detail}");
-    }
-
     #[track_caller]
     fn until(&self, what: &str, done: impl Fn() -> bool) {
         let began = Instant::now();

@@ -5,7 +5,7 @@
 #[path = "common/mod.rs"]
 mod common;
 
-use common::ports;
+use common::processes::{House, program};
 use ledger::{FollowError, Follower, FollowerState, LogSource, SourceError};
 use node::{Client, Node, fresh_nonce, keys::FromStart, now};
 use plant::{Body, body::Hold};
@@ -13,116 +13,25 @@ use proof::{
     keys::SecretKey,
     log::{LogSigner, SignedCheckpoint, VKey, append_signature_lines, cosign},
 };
-use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::Command,
     sync::Arc,
     time::Duration,
 };
-use tempfile::TempDir;
 
 /// How long one step may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-struct House {
-    dir: TempDir,
-    running: Vec<(&'static str, Child)>,
-}
-
-impl Drop for House {
-    fn drop(&mut self) {
-        for (_, child) in &mut self.running {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-/// A program of the workspace, beside this one.
-fn program(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_interlock")).with_file_name(name);
-    assert!(path.exists(), "`{}` is not built: test the whole workspace", path.display());
-    path
-}
-
-fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_default()
-}
-
 impl House {
-    fn made() -> Self {
-        transport::install_crypto_provider();
-        let dir = TempDir::new().unwrap();
-        let house = Self { dir, running: Vec::new() };
-        let port = ports().to_string();
-        let plant = house.dir.path().to_str().unwrap();
-        house.call(&["init", plant, "--port", &port, "--no-console"]);
-        house
-    }
-
     fn folder(&self, member: &str) -> PathBuf {
         self.dir.path().join(member)
-    }
-
-    fn start(&mut self, member: &'static str) {
-        let folder = self.folder(member);
-        let mut command = match member {
-            "site" => {
-                let mut command = Command::new(program("interlock"));
-                command.arg("serve").arg(folder);
-                command
-            }
-            _ => {
-                let mut command = Command::new(program("interlock-witness"));
-                command.args(["run", "--dir"]).arg(folder);
-                command
-            }
-        };
-        let log = std::fs::File::create(self.folder(member).join("log.txt")).unwrap();
-        let child = command.stdin(Stdio::null()).stderr(log).spawn().unwrap();
-        self.running.push((member, child));
-    }
-
-    /// Killed, not asked to end.
-    fn kill(&mut self, member: &str) {
-        let at = self.running.iter().position(|(name, _)| *name == member).unwrap();
-        let (_, mut child) = self.running.remove(at);
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
-    fn again(&mut self, member: &'static str) {
-        self.kill(member);
-        self.start(member);
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(program("interlock")).arg("--json").args(arguments).output().unwrap()
-    }
-
-    #[track_caller]
-    fn call(&self, arguments: &[&str]) -> Value {
-        let output = self.run(arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {} {said}", json(&output));
-        json(&output)
-    }
-
-    #[track_caller]
-    fn by(&self, member: &str, arguments: &[&str]) -> Value {
-        let dir = self.folder(member);
-        self.call(&[&["--dir", dir.to_str().unwrap()], arguments].concat())
     }
 
     /// As a member, with a rule that refuses.
     #[track_caller]
     fn refused(&self, member: &str, arguments: &[&str], words: &str) {
-        let dir = self.folder(member);
-        let output = self.run(&[&["--dir", dir.to_str().unwrap()], arguments].concat());
-        assert_eq!(output.status.code(), Some(3), "{}", json(&output));
-        let detail = json(&output)["detail"].as_str().unwrap().to_owned();
-        assert!(detail.contains(words), "`{words}` is not in: {detail}");
+        self.fails(member, arguments, 3, words);
     }
 
     #[track_caller]

@@ -12,11 +12,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base::{Digest, sha256};
-use common::house::{House, Parcel};
+use common::house::{House, Parcel, ended, started};
 use node::Node;
 use plant::{
     Body,
-    body::{Change, Outcome, RunEnded, RunStarted, SetRoles},
+    body::{Change, SetRoles},
 };
 use policy::Role;
 use proof::{
@@ -212,16 +212,7 @@ async fn recorded(house: &House, order: Digest, content: &[u8]) -> String {
     let parcel = Parcel::of(&cell, order, "camera", content);
     house.put_key("cell-1", &parcel, &parcel.signed(&cell)).await;
     house.put_checkpoints("cell-1", &parcel, parcel.body()).await;
-    let ended = RunEnded {
-        lost: 0,
-        order,
-        outcome: Outcome::Finished,
-        reason: String::new(),
-        samples: 1,
-        viewpoints: 1,
-    };
-    let started = Body::RunStarted(RunStarted { checkpoint: 1, order });
-    for body in [started, Body::RunEnded(ended), parcel.entry(&cell)] {
+    for body in [started(order), ended(order), parcel.entry(&cell)] {
         house.plant.state_by_file("cell-1", &body).await;
     }
     parcel.manifest.root_cid

@@ -10,6 +10,7 @@
 )]
 
 pub mod house;
+pub mod processes;
 
 use api::Submitted;
 use axum::{
