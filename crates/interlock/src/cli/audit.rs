@@ -5,7 +5,7 @@ use super::{
     context::{Context, Failure},
     trace,
 };
-use ::ledger::{Reader, RealFs};
+use ::ledger::{FollowError, Reader, RealFs};
 use base::{Digest, Millis};
 use clap::Subcommand;
 use node::{Anchors, Client, keys::FromStart};
@@ -130,7 +130,11 @@ pub async fn from_site(
     let (_, client): (_, Client) = context.client()?;
     let mut follower =
         ::ledger::Follower::new(FromStart(anchors.clone()), Default::default(), 1 << 30);
-    let leaves = follower.poll(&client).await.map_err(|e| Failure::Broken(e.to_string()))?;
+    let leaves = follower.poll(&client).await.map_err(|e| match e {
+        // Nobody answered, which proves nothing and breaks nothing.
+        FollowError::Source(_) => Failure::Failed(e.to_string()),
+        _ => Failure::Broken(e.to_string()),
+    })?;
     let witnessed_at = follower.latest().map(|latest| latest.witnessed_at()).unwrap_or_default();
     Ok((leaves.into_iter().map(|l| l.leaf).collect(), witnessed_at))
 }

@@ -134,10 +134,10 @@ pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         }
         Verb::Make { whose, .. } => make(context, whose),
         Verb::Rotate(rotate) => {
+            let authorities = authorities(context, &rotate.authority)?;
             // The witnesses that stay are named anew: not on the site's word.
             let plant = proven::plant(context).await?;
             let now = plant.log_now().map_err(Failure::Broken)?;
-            let authorities = authorities(context, &rotate.authority)?;
             propose(context, Change::Keys(rotate.keys(authorities, &now)?)).await
         }
     }
