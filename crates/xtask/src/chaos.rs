@@ -92,8 +92,11 @@ pub fn short() -> Result<()> {
 }
 
 /// The same in a process whose mounts are its own and end with it.
+///
+/// What runs here is named by its process, not by its path: a build of the whole
+/// workspace may have put another program there since this one started.
 fn apart(arguments: &[String]) -> Result<()> {
-    let own = std::env::current_exe()?;
+    let own = format!("/proc/{}/exe", std::process::id());
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private"]).arg(own).arg("chaos");
     start(command.args(arguments).arg(APART))

@@ -4,6 +4,8 @@ use anyhow::{Context, Result, bail};
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
+    time::Instant,
 };
 
 /// The workspace's folder.
@@ -34,9 +36,11 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Says which step begins.
+/// Says which step begins, and how long after the first.
 pub fn step(text: &str) {
-    eprintln!("\n── {text}");
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let after = FIRST.get_or_init(Instant::now).elapsed().as_secs();
+    eprintln!("\n── {text} ({}:{:02})", after / 60, after % 60);
 }
 
 /// The value of `--name VALUE` among arguments.
