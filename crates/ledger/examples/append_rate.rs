@@ -133,7 +133,7 @@ fn read(plant: &RwLock<Plant>) -> RwLockReadGuard<'_, Plant> {
 
 /// Parses and verifies what a sender sent, as the site does before the queue.
 fn verified(plant: &RwLock<Plant>, bytes: &[u8]) -> Result<Verified, Refusal> {
-    let entry = Entry::parse(bytes).map_err(unreadable)?;
+    let entry: Entry = serde_json::from_slice(bytes).map_err(unreadable)?;
     let key = read(plant).key_of(&entry.statement)?.clone();
     plant::verify_under(entry, &key).map(Verified)
 }

@@ -147,13 +147,15 @@ impl Plant {
             format!("an entry for site `{}`", self.site),
         )?;
         // It may have been verified when the plant was another.
-        let key = self.key_of(statement)?;
-        asked.need(
-            key == entry.key(),
-            Rule::Enrolment,
-            format!("key {} counts no longer", statement.key.short()),
-            "a key that is enrolled and not revoked",
-        )?;
+        if !self.still_counts(&entry) {
+            self.key_of(statement)?;
+            let reason = format!("key {} counts no longer", statement.key.short());
+            return Err(asked.refuse(
+                Rule::Enrolment,
+                reason,
+                "a key that is enrolled and not revoked",
+            ));
+        }
         keys::signer(&asked, entry.key(), &body)?;
         self.admit_time(&asked, statement.at)?;
         let nonce = (statement.issuer.clone(), body.cell().cloned(), statement.nonce.clone());

@@ -241,6 +241,15 @@ impl Plant {
         member.member.keys.iter().find(|k| k.fingerprint() == *key)
     }
 
+    /// Whether the key that an entry verified under is a live key of its issuer. The
+    /// entry carries the proof that the key has the fingerprint that it names.
+    pub(crate) fn still_counts(&self, entry: &VerifiedEntry) -> bool {
+        let (issuer, print) = (&entry.statement().issuer, &entry.statement().key);
+        self.members.get(issuer).is_some_and(|member| {
+            !member.revoked.contains_key(print) && member.member.keys.contains(entry.key())
+        })
+    }
+
     /// A member's key that may sign anything but an acceptance.
     pub fn signing_key(&self, member: &Id, key: &Digest) -> Option<&PublicKey> {
         self.live_key(member, key).filter(|key| !matches!(key, PublicKey::Invitation(_)))

@@ -17,6 +17,7 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fmt,
     str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// The Cedar schema: entities, actions and what each request carries.
@@ -31,6 +32,9 @@ const MAX_BRACKETS: usize = 16;
 const MAX_PREFIXES: usize = 32;
 /// Other operators in one statement.
 const MAX_CHAIN: usize = 256;
+/// Answers that are kept. A plant asks the same few over and over; whoever asks others
+/// makes it forget, which costs time and no memory.
+const MAX_KEPT: usize = 512;
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
@@ -223,6 +227,39 @@ pub struct Policy {
     /// What each policy says of itself. To look an annotation up costs as much as to
     /// decide.
     says: HashMap<PolicyId, String>,
+    /// What was answered. An answer rests on its question and the text alone, and a
+    /// ledger of a hundred thousand entries asks a few dozen questions.
+    answers: Arc<Mutex<HashMap<Asked, Decision>>>,
+}
+
+/// A [`Question`] that owns its words.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Asked {
+    principal: Id,
+    roles: BTreeSet<Role>,
+    action: Action,
+    on_cell: bool,
+    resource: Id,
+    user_verified: bool,
+    subject: String,
+}
+
+impl Asked {
+    fn of(question: &Question<'_>) -> Self {
+        let (on_cell, resource) = match question.resource {
+            Resource::Cell(id) => (true, id),
+            Resource::Site(id) => (false, id),
+        };
+        Self {
+            principal: question.principal.clone(),
+            roles: question.roles.clone(),
+            action: question.action,
+            on_cell,
+            resource: resource.clone(),
+            user_verified: question.user_verified,
+            subject: question.subject.to_owned(),
+        }
+    }
 }
 
 /// The schema's entity types, parsed once and not for each question.
@@ -278,7 +315,8 @@ impl Policy {
             return Err(PolicyError::Invalid(problems.join("; ")));
         }
         let says = set.policies().map(|policy| (policy.id().clone(), said_by(policy))).collect();
-        Ok(Self { text: text.into(), set, schema, types: Types::new()?, says })
+        let answers = Arc::default();
+        Ok(Self { text: text.into(), set, schema, types: Types::new()?, says, answers })
     }
 
     /// The text it was parsed from.
@@ -288,10 +326,21 @@ impl Policy {
 
     /// Decides one question. An error inside Cedar is a "no" that says so.
     pub fn decide(&self, question: &Question<'_>) -> Decision {
-        match self.evaluate(question) {
-            Ok(decision) => decision,
-            Err(reason) => Decision { allowed: false, because: vec![reason] },
+        let asked = Asked::of(question);
+        // Nobody panics while holding it.
+        let answers = || self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(decision) = answers().get(&asked) {
+            return decision.clone();
         }
+        let decision = self
+            .evaluate(question)
+            .unwrap_or_else(|reason| Decision { allowed: false, because: vec![reason] });
+        let mut answers = answers();
+        if answers.len() >= MAX_KEPT {
+            answers.clear();
+        }
+        answers.insert(asked, decision.clone());
+        decision
     }
 
     fn evaluate(&self, question: &Question<'_>) -> Result<Decision, String> {
@@ -430,6 +479,51 @@ mod tests {
         assert_eq!(yes.because, ["an operator may order a run on a cell"]);
         let no = ask(&policy, Some(Role::Auditor), Action::PlaceOrder, "scan");
         assert_eq!(no.because, ["no policy allows it"]);
+    }
+
+    /// What is kept answers no other question, is bounded, and goes with its text.
+    #[test]
+    fn an_answer_is_that_of_its_own_question() {
+        let text = "@says(\"her, here, seen\") permit (\
+                principal == Interlock::Member::\"alice\", \
+                action == Interlock::Action::\"order.place\", \
+                resource == Interlock::Cell::\"cell-1\") \
+            when { context.userVerified && context.program == \"scan\" };";
+        let policy = Policy::parse(text).unwrap();
+        let id = |text: &str| text.parse::<Id>().unwrap();
+        let (alice, bob, cell, other) = (id("alice"), id("bob"), id("cell-1"), id("cell-2"));
+        let (some, none) = (BTreeSet::from([Role::Operator]), BTreeSet::new());
+        let yes = Question {
+            principal: &alice,
+            roles: &some,
+            action: Action::PlaceOrder,
+            resource: Resource::Cell(&cell),
+            user_verified: true,
+            subject: "scan",
+        };
+        let nos = [
+            Question { principal: &bob, ..yes.clone() },
+            Question { action: Action::PlaceHold, ..yes.clone() },
+            Question { resource: Resource::Cell(&other), ..yes.clone() },
+            Question { resource: Resource::Site(&cell), ..yes.clone() },
+            Question { user_verified: false, ..yes.clone() },
+            Question { subject: "weld", ..yes.clone() },
+        ];
+        let elsewhere = Policy::parse(DEFAULT).unwrap();
+        for _ in 0..2 {
+            assert_eq!(policy.decide(&yes).because, ["her, here, seen"]);
+            assert!(policy.decide(&Question { roles: &none, ..yes.clone() }).allowed);
+            for no in &nos {
+                assert!(!policy.decide(no).allowed, "{no:?}");
+            }
+            assert!(!elsewhere.decide(&Question { roles: &none, ..yes.clone() }).allowed);
+        }
+        for n in 0..2 * MAX_KEPT {
+            let subject = n.to_string();
+            assert!(!policy.decide(&Question { subject: &subject, ..yes.clone() }).allowed);
+        }
+        assert!(policy.answers.lock().unwrap().len() <= MAX_KEPT);
+        assert!(policy.clone().decide(&yes).allowed);
     }
 
     #[test]
