@@ -85,10 +85,17 @@ impl History {
         }
     }
 
-    /// Whether a member had a key that was replaced or given up, and that nobody revoked.
-    pub(crate) fn laid_down(&self, member: &Id, key: &Digest) -> bool {
+    /// A key that a member had, that was replaced or given up, and that nobody revoked.
+    pub(crate) fn laid_down(&self, member: &Id, key: &Digest) -> Option<&PublicKey> {
         let laid = |s: &&Span| matches!(s.end, Some((_, Ended::Replaced | Ended::Retired)));
-        self.of(member).filter(laid).any(|s| s.key.fingerprint() == *key)
+        let own = self.0.iter().filter(|s| s.member == *member);
+        own.filter(laid).map(|s| &s.key).find(|k| k.fingerprint() == *key)
+    }
+
+    /// A key that counts and has the same raw bytes, whoever's it is: the same key,
+    /// perhaps written in another way.
+    pub(crate) fn twin(&self, key: &PublicKey) -> Option<&Span> {
+        self.0.iter().find(|s| s.end.is_none() && s.key.material() == key.material())
     }
 
     /// The end of a key that nobody may have again, found by its raw bytes: the same

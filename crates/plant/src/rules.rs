@@ -142,15 +142,31 @@ pub(crate) fn revoke_key(
         asked.site_policy(Action::RevokeKey)?;
     }
     let plant = asked.plant;
+    if plant.live_key(&revoke.member, &revoke.key).is_some() {
+        return Ok(());
+    }
     // A thief may have given the key up itself, so that it looks well kept.
-    let known = plant.live_key(&revoke.member, &revoke.key).is_some()
-        || plant.history.laid_down(&revoke.member, &revoke.key);
-    asked.need(
-        known,
-        Rule::Enrolment,
-        format!("key {} is no unrevoked key of `{}`", revoke.key.short(), revoke.member),
-        "the fingerprint of a key that the member has or had, and that was not revoked",
-    )
+    let laid_down = plant.history.laid_down(&revoke.member, &revoke.key).ok_or_else(|| {
+        asked.refuse(
+            Rule::Enrolment,
+            format!("key {} is no unrevoked key of `{}`", revoke.key.short(), revoke.member),
+            "the fingerprint of a key that the member has or had, and that was not revoked",
+        )
+    })?;
+    // Or it still signs in another spelling or another's name, and whoever revoked the
+    // old one would believe that it does not.
+    match plant.history.twin(laid_down) {
+        None => Ok(()),
+        Some(twin) => Err(asked.refuse(
+            Rule::Enrolment,
+            format!(
+                "the same key still counts, as key {} of `{}`",
+                twin.key.fingerprint().short(),
+                twin.member
+            ),
+            format!("that one: revoke key {} of `{}`", twin.key.fingerprint(), twin.member),
+        )),
+    }
 }
 
 pub(crate) fn order(asked: &Asked<'_>, order: &Order) -> Result<(), Refusal> {

@@ -190,6 +190,37 @@ fn a_key_comes_back_in_no_spelling() {
     }
 }
 
+/// Whoever revokes a key believes that it signs no more: so it must not, in any
+/// spelling or name.
+#[test]
+fn a_key_laid_down_is_not_revoked_while_it_counts_elsewhere() {
+    let mut world = World::new();
+    let elsewhere = {
+        let (rp_id, origin) = ("other.example".into(), "https://other.example".into());
+        PublicKey::Passkey(Passkey { rp_id, origin, ..passkey("pia") })
+    };
+    let pia = PublicKey::Passkey(passkey("pia"));
+    for key in [&pia, &elsewhere] {
+        let keys = std::slice::from_ref(key);
+        world.change("olga", with_keys("pia", &[Role::Operator], keys), &["omar"]);
+    }
+    let old = revoke_of("pia", &pia);
+    let refusal = world.try_by("olga", old.clone()).unwrap_err();
+    assert_eq!(refusal.rule, Rule::Enrolment);
+    assert!(refusal.accepted.contains(&elsewhere.fingerprint().to_string()), "{refusal}");
+    // Another's name is no hiding place either.
+    world.change("olga", with_keys("pia", &[Role::Operator], &[file("pia.2")]), &["omar"]);
+    world.change(
+        "olga",
+        with_keys("eve", &[Role::Operator], std::slice::from_ref(&elsewhere)),
+        &["omar"],
+    );
+    let refusal = world.try_by("olga", old.clone()).unwrap_err();
+    assert!(refusal.reason.contains("`eve`"), "{refusal}");
+    world.by("olga", revoke_of("eve", &elsewhere));
+    world.by("olga", old);
+}
+
 #[test]
 fn an_officer_counts_who_can_sign() {
     // Without a key, or with an invitation alone, an officer is none for the rule of two.

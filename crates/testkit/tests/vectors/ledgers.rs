@@ -334,6 +334,21 @@ pub fn vectors(person: &Person) -> Vec<Value> {
             "it was revoked",
         ),
         ask(
+            "a key that was laid down, revoked while another has it",
+            &with(&|p| {
+                let of =
+                    |p: &Invited<'_>, name: &str| p.world.plant.members[&id(name)].member.clone();
+                let ada = Member { keys: vec![PublicKey::of(&*key("ada.2"))], ..of(p, "ada") };
+                p.world.change("olga", Change::Member(ada));
+                let keys = vec![PublicKey::of(&*key("ivan")), PublicKey::of(&*key("ada"))];
+                let ivan = Member { keys, ..of(p, "ivan") };
+                p.world.change("olga", Change::Member(ivan));
+                p.world.force("olga", revoke_of("ada"));
+            }),
+            false,
+            "the same key still counts",
+        ),
+        ask(
             "an approval of what a later change of the member overtook",
             &with(&|p| {
                 let roles = |roles: &[Role]| {

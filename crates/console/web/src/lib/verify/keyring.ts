@@ -193,10 +193,13 @@ export class Keyring {
       await this.checkAcceptance({ passkey: body.value.passkey }, body.value.seal, name);
     } else if (body.word === "revoke-key") {
       const { member, key } = body.value;
-      const live = this.live(member).some(({ print }) => print === key);
-      if (!live && !this.laidDown.has(`${member} ${key}`)) {
-        refuse(name, `it revokes no key of \`${member}\` that was not revoked`);
+      if (this.live(member).some(({ print }) => print === key)) return;
+      const laidDown = this.laidDown.get(`${member} ${key}`);
+      if (laidDown === undefined) {
+        return refuse(name, `it revokes no key of \`${member}\` that was not revoked`);
       }
+      const twin = this.holderOf(laidDown);
+      if (twin !== undefined) refuse(name, `the same key still counts, as a key of \`${twin}\``);
     }
   }
 
@@ -238,6 +241,14 @@ export class Keyring {
     if (others.length + (signs && roles.includes("security-officer") ? 1 : 0) < 2) {
       refuse(name, "fewer than two security officers who can sign would remain");
     }
+  }
+
+  /** The member with a key that counts and has the same raw bytes, perhaps written in another way. */
+  private holderOf(key: PublicKey): Id | undefined {
+    const material = materialOf(key);
+    return [...this.members.keys()].find((id) =>
+      this.liveKeys(id).some((live) => materialOf(live) === material),
+    );
   }
 
   private checkUnspent(key: PublicKey, name: string): void {
