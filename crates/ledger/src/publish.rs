@@ -8,9 +8,9 @@
 //! and their gates close.
 //!
 //! The file is replaced, not synced: it says nothing that the committed log and the
-//! witnesses cannot say again. After a power loss an old or torn one may be found;
-//! it verifies or is taken for none, readers that have seen more refuse the old one,
-//! and the first round replaces it.
+//! witnesses cannot say again. After a power loss an old or torn one may be found. It
+//! is taken for none unless it covers all that is committed: readers that have seen
+//! more would take an older one for a log that was cut. The first round replaces it.
 //!
 //! The first round after a start is more than a publication: it finds out whether
 //! this folder still is the log. A restored backup is a log with a valid signature
@@ -187,7 +187,8 @@ impl Publisher {
             let size = Checkpoint::claimed(&note).ok()?.size;
             crew.at(size)?.0.verify_checkpoint(&note).ok()
         };
-        let on_disk = fs.read(&path).ok().and_then(verified);
+        let all = committed.borrow().checkpoint().size;
+        let on_disk = fs.read(&path).ok().and_then(verified).filter(|c| c.size() == all);
         let (publish, published) = watch::channel(on_disk);
         let (stand, standing) = watch::channel(Standing::Unconfirmed);
         let reader = Reader::new(fs.clone(), dir);
@@ -349,6 +350,7 @@ impl Worker {
     /// Asks all witnesses and publishes once a quorum has answered.
     async fn round(&mut self, target: SignedCheckpoint) -> Result<(), String> {
         let size = target.checkpoint().size;
+        tracing::debug!(size, "witnesses are asked for cosignatures");
         let crew = self.crew.at(size);
         let (policy, witnesses) = crew.ok_or_else(|| format!("no keys are known at {size}"))?;
         let spare = witnesses.len().saturating_sub(policy.quorum());
@@ -378,6 +380,7 @@ impl Worker {
         let written = tokio::task::spawn_blocking(move || place(fs.as_ref(), &path, &note)).await;
         written.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
         self.publish.send_replace(Some(witnessed));
+        tracing::debug!(size, "a witnessed checkpoint is published");
         self.stand.send_if_modified(|standing| {
             let first = *standing == Standing::Unconfirmed;
             if first {

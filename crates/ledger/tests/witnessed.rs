@@ -133,6 +133,17 @@ async fn a_publisher_finds_its_checkpoint_again() {
     let restarted =
         Publisher::start(plant.fs.clone(), &dir, policy(1, 1), Vec::new(), committed, timing());
     assert_eq!(restarted.latest().unwrap().size(), 1);
+    // The power failed before a newer one was on the disk: readers have seen it, and
+    // would take this one for a log that was cut.
+    let old = std::fs::read(dir.join(ledger::publish::CHECKPOINT)).unwrap();
+    plant.log.append(b"b".to_vec()).await.unwrap();
+    plant.publisher.wait_witnessed(1).await.unwrap();
+    drop((restarted, plant.publisher));
+    std::fs::write(dir.join(ledger::publish::CHECKPOINT), old).unwrap();
+    let committed = plant.log.committed();
+    let restarted =
+        Publisher::start(plant.fs.clone(), &dir, policy(1, 1), Vec::new(), committed, timing());
+    assert_eq!(restarted.latest(), None);
 }
 
 /// The log of these leaves, or one under another root, with its witness or without.
