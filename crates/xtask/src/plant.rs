@@ -31,11 +31,22 @@ pub struct Plant {
     /// The simulator's control port.
     pub control: u16,
     machines: Option<Child>,
+    logged: Option<&'static str>,
 }
 
 impl Plant {
     /// Makes a plant under `out` and starts it with its simulated controller.
     pub fn start(bin: &Path, out: &Path, extra: &[String]) -> Result<Self> {
+        Self::start_logging(bin, out, extra, None)
+    }
+
+    /// As [`Plant::start`], with machines that log by this filter.
+    pub fn start_logging(
+        bin: &Path,
+        out: &Path,
+        extra: &[String],
+        logged: Option<&'static str>,
+    ) -> Result<Self> {
         std::fs::create_dir_all(out)?;
         let (robot, ports) = start_robot(bin, out)?;
         let port = |name: &str| -> Result<u16> {
@@ -45,7 +56,7 @@ impl Plant {
         };
         let (dashboard, rtde, control) = (port("dashboard")?, port("rtde")?, port("control")?);
         let dir = out.join("plant");
-        let mut plant = Self { bin: bin.into(), dir, robot, control, machines: None };
+        let mut plant = Self { bin: bin.into(), dir, robot, control, machines: None, logged };
         let base = free_ports(6)?;
         let mut arguments: Vec<String> = ["--json", "init"].map(Into::into).to_vec();
         arguments.push(plant.dir.display().to_string());
@@ -62,9 +73,12 @@ impl Plant {
     /// Starts the machines and waits until they are ready.
     pub fn up(&mut self) -> Result<()> {
         let log = File::create(self.dir.join("up.txt"))?;
+        let filters =
+            self.logged.iter().flat_map(|by| ["INTERLOCK_LOG", "RUST_LOG"].map(|n| (n, by)));
         let mut child = Command::new(self.bin.join("interlock"))
             .args(["--json", "up"])
             .arg(&self.dir)
+            .envs(filters)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -46,6 +46,15 @@ pub fn write(docs: &Path, report: &Value, measures: &[Measure]) -> Result<()> {
         writeln!(text, "| `{name}` | {} |", number(value.as_f64().unwrap_or_default()))?;
     }
     text.push('\n');
+    let stages = measures.iter().find_map(|m| m.details["stages_p50_ms"].as_array());
+    if let Some(stages) = stages {
+        text.push_str("| stage of an order until its permit | median, ms |\n|---|---|\n");
+        for stage in stages {
+            let ms = number(stage["ms"].as_f64().unwrap_or_default());
+            writeln!(text, "| {} | {ms} |", said(&stage["stage"]))?;
+        }
+        text.push('\n');
+    }
     for m in
         measures.iter().filter(|m| m.goal.is_some() || m.peers.iter().any(|p| p.value.is_some()))
     {

@@ -31,7 +31,7 @@ pub struct Measure {
     pub peers: Vec<Peer>,
     /// Where ours must lie.
     pub goal: Option<Goal>,
-    details: Value,
+    pub details: Value,
 }
 
 impl Measure {
