@@ -6,6 +6,9 @@ import { join } from "node:path";
 import { addresses, screens } from "./screens";
 import { cli, expect, plantDir, test } from "./people";
 
+/** The rules of axe that colours decide: all that a change of theme can break. */
+const colours = ["color-contrast", "link-in-text-block"];
+
 test("axe finds nothing serious on any page, in light and dark", async ({ people }) => {
   test.setTimeout(600_000);
   const { page } = people.officer1;
@@ -14,7 +17,9 @@ test("axe finds nothing serious on any page, in light and dark", async ({ people
     await page.waitForLoadState("networkidle").catch(() => {});
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-      const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]).analyze();
+      const axe = new AxeBuilder({ page }).options({ resultTypes: ["violations"] });
+      const rules = colorScheme === "light" ? axe.withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]) : axe.withRules(colours);
+      const { violations } = await rules.analyze();
       const serious = violations.filter((v) => v.impact === "serious" || v.impact === "critical");
       const told = serious.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target.join(" ")} ${n.any[0]?.message ?? ""}`).slice(0, 3).join(" | ")}`);
       expect(told, `${name} in ${colorScheme}`).toEqual([]);
@@ -42,6 +47,8 @@ test("every page fits a desk, a tablet and a phone, with the longest names", asy
     await people.officer1.visit(path);
     for (const size of screens) {
       await page.setViewportSize(size);
+      // Another day's times have their dates, which today's lack.
+      await page.evaluate(() => document.querySelectorAll("time").forEach((time) => { time.textContent = "Sep 30, 2026, 12:52:39 AM"; }));
       const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       expect(over, `${name} at ${size.width}×${size.height} scrolls sideways`).toBeLessThanOrEqual(0);
     }
