@@ -171,7 +171,7 @@ fn real_surfaces_are_told_apart() {
         eprintln!("skipped: {} is not there", dir.display());
         return;
     }
-    let options = inspect::eval::identity::Options { limit: Some(24), out: None };
+    let options = inspect::eval::identity::Options { limit: Some(16), out: None };
     let report = inspect::eval::identity::run(&dir, &options, &|_, _| {}).unwrap();
     assert_eq!(report.figures.eer, 0.0, "{:?}", report.figures);
     for (kind, figures) in &report.under_change.by_kind {

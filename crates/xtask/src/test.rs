@@ -7,7 +7,7 @@ use crate::{
     story::{approve_program, verify_apart, whole_job},
     tools::{cargo, flag, has, run as start, step, target},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 use std::{path::Path, process::Command, time::Duration};
 
@@ -22,11 +22,12 @@ pub fn run(arguments: &[String]) -> Result<()> {
     step("core dependencies");
     deps::run(&[])?;
     step("licences, advisories, sources");
-    deny()?;
-    step("foreign clients");
-    peers::install()?;
+    let unaudited = deny()?;
+    step("the console");
     console::embed()?;
-    step("lints");
+    step("lints, and meanwhile foreign clients");
+    // What is fetched over the network leaves the processor to the compiler.
+    let peers = std::thread::spawn(peers::install);
     start(&mut cargo(&[
         "clippy",
         "--workspace",
@@ -36,6 +37,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         "-D",
         "warnings",
     ]))?;
+    peers.join().map_err(|_| anyhow!("the foreign clients' set-up panicked"))??;
     step("documentation");
     start(
         cargo(&["doc", "--workspace", "--no-deps", "--locked", "--quiet"])
@@ -51,7 +53,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
     step("a plant killed and starved, in short");
     chaos::short()?;
     console::browser(&bin, &[])?;
-    println!("everything holds");
+    match unaudited {
+        None => println!("everything holds"),
+        Some(why) => println!("everything holds; not asked, for known advisories: {why}"),
+    }
     Ok(())
 }
 
@@ -67,7 +72,8 @@ fn openapi(bin: &Path) -> Result<()> {
     Ok(())
 }
 
-fn deny() -> Result<()> {
+/// Licences, sources and advisories; why the latter could not be asked for.
+fn deny() -> Result<Option<String>> {
     let local = target().join("tools");
     let beside = local.join("bin/cargo-deny");
     let program = match (has("cargo-deny"), beside.exists()) {
@@ -87,19 +93,19 @@ fn deny() -> Result<()> {
 }
 
 /// Known weaknesses of what is built in. Their database lies in a git repository
-/// that a closed network does not reach; then this says so and goes on.
-fn advisories(program: &Path) -> Result<()> {
+/// that a closed network does not reach; then this says why and goes on.
+fn advisories(program: &Path) -> Result<Option<String>> {
     let mut command = Command::new(program);
     command.args(["check", "advisories"]).current_dir(crate::tools::root());
     let done = command.output()?;
     let said = String::from_utf8_lossy(&done.stderr);
     let unreachable = said.contains("failed to fetch advisory database");
     match (done.status.success(), unreachable) {
-        (true, _) => Ok(()),
+        (true, _) => Ok(None),
         (false, true) => {
             let why = said.lines().find(|line| line.starts_with("fatal:")).unwrap_or_default();
             eprintln!("   skipped: the advisories' database cannot be had here: {why}");
-            Ok(())
+            Ok(Some(why.to_owned()))
         }
         (false, false) => bail!("advisories: {said}"),
     }
