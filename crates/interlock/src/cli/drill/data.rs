@@ -96,9 +96,9 @@ impl Drill {
             *last ^= 1;
         }
         let half = car.get(..car.len() / 2).unwrap_or_default().to_vec();
-        let by = By::http(400, "CAR: ");
+        let by = By::http(400, "do not hash to");
         self.stored_by_cell("recording edited on its way into the vault", by, edited).await?;
-        let by = By::http(400, "CAR");
+        let by = By::http(400, "CAR cannot be read");
         self.stored_by_cell("recording cut off on its way into the vault", by, half).await?;
         let path = format!("{}/recordings/{}", api::PREFIX, self.root);
         let request = self.analyst.client.request(Method::PUT, &path).body(car);

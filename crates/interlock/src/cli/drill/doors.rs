@@ -19,8 +19,9 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 use transport::{
-    Authority, Identity, Validity,
+    Authority, Identity, Trust, Validity,
     client::{AnswerError, connect, read},
+    tls::client_config,
 };
 
 /// How long a controller may take to say that it listens to everybody.
@@ -111,6 +112,16 @@ fn post(http: &Client, url: &str, path: &str) -> RequestBuilder {
     request.header(ORIGIN, url)
 }
 
+/// A client whose handshake a port must refuse. It speaks HTTP/1.1, which tells the alert
+/// that ended its connection.
+fn stranger(trust: &Trust, identity: Option<&Identity>, to: &Id) -> Result<Client, Failure> {
+    let mut config =
+        client_config(trust, identity, Some(to)).map_err(|e| Failure::Failed(e.to_string()))?;
+    config.alpn_protocols.clear();
+    let builder = Client::builder().tls_backend_preconfigured(config).http1_only().no_proxy();
+    Ok(builder.build().map_err(AnswerError::from)?)
+}
+
 async fn answer(request: RequestBuilder) -> Result<Vec<u8>, AnswerError> {
     read(request.send().await?, MOST).await
 }
@@ -181,22 +192,24 @@ impl Drill {
             return Ok(());
         };
         let node = &self.operator.node;
-        let nobody = connect(&node.trust, None, Some(member)).map_err(|e| tls(&e))?;
+        let nobody = stranger(&node.trust, None, member)?;
         let own =
             Authority::new(&node.anchors.site, Validity::days(now(), 1)).map_err(|e| tls(&e))?;
         let issued =
             own.issue(node.member(), &[], Validity::days(now(), 1)).map_err(|e| tls(&e))?;
         let identity =
             Identity::from_pem(&issued.cert_pem, &issued.key_pem).map_err(|e| tls(&e))?;
-        let forged = connect(&node.trust, Some(&identity), Some(member)).map_err(|e| tls(&e))?;
+        let forged = stranger(&node.trust, Some(&identity), member)?;
         // A cell's own health is for everybody to ask, so its door knows strangers.
         let unasked = match door.port {
             Port::Cell => By::http(401, "wants to know who asks"),
             _ => By::alert("CertificateRequired"),
         };
+        // Its name is the plant's authority's, its signature is not.
+        let forgery = By::alert("DecryptError");
         for (what, by, http) in [
             ("without a certificate", unasked, nobody),
-            ("with a certificate of another authority", By::alert("UnknownCA"), forged),
+            ("with a certificate of another authority", forgery, forged),
         ] {
             let mut said = Ok(Vec::new());
             for _ in 0..TRIES {
