@@ -151,7 +151,7 @@ fn against_fresh_plant(
     machines.heal()?;
     machines.wait_ready(&plant)?;
     verdict::settle(&plant)?;
-    step("each machine without room, or with a wrong clock");
+    step("each machine without room, with a wrong clock, without news");
     let starved = starve::starve(&mut machines, &plant, wants, &acknowledged)?;
     let acknowledged = acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
     verdict::settle(&plant)?;
@@ -239,9 +239,9 @@ fn harm(
 fn words(report: &Value) -> String {
     let number = |name: &str| report[name].as_u64().unwrap_or_default();
     format!(
-        "{} kills in {} s (seed {})\n  {} orders acknowledged, {} of them lost\n  {} entries, {} findings in the ledger's files\n  \
+        "{} kills in {} s (seed {})\n  {} orders and grants acknowledged, {} of them lost\n  {} entries, {} findings in the ledger's files\n  \
          {} runs started; the robot moved {} times, {} orders moved it twice or unstarted\n  {} runs finished with all recordings, {} ended otherwise and say so, {} silently cut\n  \
-         {} grants meanwhile, {} reports, one under each; {} recordings read back whole",
+         {} runs granted meanwhile, {} reports, one under each grant; {} recordings read back whole",
         number("kills"),
         number("seconds"),
         number("seed"),

@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Of so many runs that finish meanwhile, the first is granted to the analyst.
-const EVERY: usize = 4;
+const EVERY: usize = 2;
 /// How many finished runs are read back at most.
 const READ_BACK: usize = 20;
 /// How long the analyst may take to report on all that it was granted: it waits longer

@@ -62,7 +62,7 @@ fn page(report: &Value) -> Result<String> {
          files, roots and cosignatures check; each order moved the robot at most once by the robot's own\n\
          count, and none did whose start is not on the ledger; each run that says it finished has its recordings, and\n\
          every other says that it did not; the cell took no fault for a lie. Of the finished runs, all or 20 that the\n\
-         seed draws are granted to the analyst, who verifies each recording to its last byte. Every fourth\n\
+         seed draws are granted to the analyst, who verifies each recording to its last byte. Every second\n\
          finished run is granted meanwhile, while the analyst is killed, too: under each grant stands one report,\n\
          and what it says was used is what the ledger has reads of.\n",
         report["seed"],

@@ -47,10 +47,11 @@ pub const ALL: [Want; 12] = [
     Want::News { outwards: false },
 ];
 /// What the tests of every change try.
-pub const FEW: [Want; 4] = [
+pub const FEW: [Want; 5] = [
     Want::RoomInARun("cell-1"),
     Want::Time("site", HOUR),
     Want::Witness("witness-1"),
+    Want::News { outwards: true },
     Want::News { outwards: false },
 ];
 
