@@ -214,7 +214,8 @@ impl Case<'_> {
             // Who orders may wait for the witness for as long as it stands still.
             let ordering = scope.spawn(|| self.order("1"));
             let said = self.says_old(machines);
-            let said = said.and_then(|said| self.still(before).map(|()| said));
+            // It had longer to move in than it is watched otherwise.
+            let said = said.and_then(|said| self.unmoved(before).map(|()| said));
             silence(false);
             (said, ordering.join())
         });
@@ -295,6 +296,10 @@ impl Case<'_> {
 
     fn still(&self, before: u64) -> Result<()> {
         std::thread::sleep(STILL);
+        self.unmoved(before)
+    }
+
+    fn unmoved(&self, before: u64) -> Result<()> {
         match self.motions()? {
             now if now == before => Ok(()),
             now => bail!("the robot moved {} times meanwhile", now - before),
