@@ -66,24 +66,24 @@ fn grant(plant: &Plant, order: &str) -> Result<(String, u64)> {
 /// how many reports there are.
 pub fn reported(plant: &Plant) -> Result<usize> {
     wait("a report under each grant", PATIENCE, || {
-        let counts = reports(plant)?;
-        if let Some((grant, count)) = counts.iter().find(|(_, count)| **count > 1) {
-            bail!("{count} reports under grant {grant}");
-        }
-        Ok(counts.values().all(|count| *count == 1).then_some(counts.len()))
+        let reports = serde_json::from_value(plant.by("auditor", &["report", "list"])?)?;
+        one_each(&grants(plant)?, &reports)
     })
 }
 
-/// How many reports each grant has.
-fn reports(plant: &Plant) -> Result<BTreeMap<String, usize>> {
-    let mut counts: BTreeMap<String, usize> =
-        grants(plant)?.into_keys().map(|grant| (grant, 0)).collect();
-    let reports = plant.by("auditor", &["report", "list"])?;
-    for report in reports.as_object().into_iter().flatten().map(|(_, report)| report) {
+/// How many reports there are, once each grant has one; an error when one has more.
+fn one_each(
+    grants: &BTreeMap<String, Value>,
+    reports: &BTreeMap<String, Value>,
+) -> Result<Option<usize>> {
+    let mut open: BTreeSet<&str> = grants.keys().map(String::as_str).collect();
+    for (id, report) in reports {
         let grant = report["report"]["grant"].as_str().context("a report without a grant")?;
-        *counts.entry(grant.to_owned()).or_insert(0) += 1;
+        if !open.remove(grant) {
+            bail!("report {id} is another one under grant {grant}, or under none");
+        }
     }
-    Ok(counts)
+    Ok(open.is_empty().then_some(reports.len()))
 }
 
 /// Every grant, with what was read under it.
@@ -116,19 +116,61 @@ pub fn read_back(plant: &Plant, seed: u64) -> Result<usize> {
 /// Fails unless what each grant says was used is what the ledger has reads of: how many
 /// bytes these are.
 pub fn accounted(plant: &Plant, entries: &[Value]) -> Result<u64> {
-    let mut read: BTreeMap<&str, u64> = BTreeMap::new();
+    balanced(&grants(plant)?, entries)
+}
+
+fn balanced(grants: &BTreeMap<String, Value>, entries: &[Value]) -> Result<u64> {
+    let (mut read, mut all) = (BTreeMap::<&str, u64>::new(), 0);
     for entry in entries.iter().map(|entry| &entry["body"]["read"]).filter(|r| !r.is_null()) {
         let grant = entry["grant"].as_str().context("a read without a grant")?;
-        *read.entry(grant).or_insert(0) += entry["bytes"].as_u64().context("a read of nothing")?;
+        let bytes = entry["bytes"].as_u64().context("a read without a length")?;
+        *read.entry(grant).or_insert(0) += bytes;
+        all += bytes;
     }
-    for (grant, state) in grants(plant)? {
-        let (used, logged) = (state["used"].as_u64(), read.remove(grant.as_str()).unwrap_or(0));
-        if used != Some(logged) {
-            bail!("grant {grant} has used {used:?} bytes, the ledger has reads of {logged}");
+    for (grant, state) in grants {
+        let (used, logged) = (&state["used"], read.remove(grant.as_str()).unwrap_or(0));
+        if used.as_u64() != Some(logged) {
+            bail!("grant {grant} has used {used} bytes, the ledger has reads of {logged}");
         }
     }
-    if !read.is_empty() {
-        bail!("reads under no grant: {read:?}");
+    match read.is_empty() {
+        true => Ok(all),
+        false => bail!("reads under no grant: {read:?}"),
     }
-    entries.iter().map(|e| Ok(e["body"]["read"]["bytes"].as_u64().unwrap_or(0))).sum()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn map(value: Value) -> BTreeMap<String, Value> {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn each_grant_has_one_report() {
+        let grants = map(json!({ "a": {}, "b": {} }));
+        let found = |reports: Value| one_each(&grants, &map(reports));
+        let under = |grant: &str| json!({ "report": { "grant": grant } });
+        assert_eq!(found(json!({ "1": under("a") })).unwrap(), None);
+        assert_eq!(found(json!({ "1": under("a"), "2": under("b") })).unwrap(), Some(2));
+        assert!(found(json!({ "1": under("a"), "2": under("a") })).is_err());
+        assert!(found(json!({ "1": under("c") })).is_err());
+    }
+
+    #[test]
+    fn what_was_used_is_what_was_read() {
+        let entries = [("a", 2), ("b", 3), ("a", 5)].map(
+            |(grant, bytes)| json!({ "body": { "read": { "grant": grant, "bytes": bytes } } }),
+        );
+        let found = |a: u64, b: u64| {
+            balanced(&map(json!({ "a": { "used": a }, "b": { "used": b } })), &entries)
+        };
+        assert_eq!(found(7, 3).unwrap(), 10);
+        assert!(found(7, 2).is_err());
+        assert!(found(5, 3).is_err());
+        assert!(balanced(&map(json!({ "a": { "used": 7 } })), &entries).is_err());
+    }
 }
