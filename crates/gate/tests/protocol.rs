@@ -1,10 +1,10 @@
 //! The order protocol, explored to its end: every interleaving of people who order,
-//! revoke and hold, a site that logs and delays, a witness, a network that loses and
-//! repeats, and a cell that crashes at any point.
+//! revoke and hold, a site that logs, delays and takes back what no witness has seen, a
+//! witness, a network that loses and repeats, and a cell that crashes at any point.
 //!
 //! The protocol around the gate is modelled; the fold and the gate are the real ones,
-//! over a real log with real signatures. Three broken cells show that the properties
-//! can fail.
+//! over a real log with real signatures. For each property a broken cell or site shows
+//! that it can fail.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "../../plant/tests/common/mod.rs"]
@@ -37,6 +37,8 @@ enum Word {
     Order(u8),
     /// The key that signed all orders.
     RevokeKey,
+    /// Somebody wants the whole site to stand still.
+    Hold,
     Started(u8),
 }
 
@@ -59,12 +61,16 @@ struct State {
     motions: [u8; ORDERS as usize],
     /// A run was decided although a revocation was witnessed a freshness span ago.
     moved_past_revocation: bool,
+    /// The same of a hold.
+    moved_past_hold: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Act {
     /// Somebody states something and the site logs it.
     Log(Word),
+    /// A stolen site takes back what no witness has cosigned.
+    TakeBack,
     /// The witness cosigns all that is logged.
     Witness,
     /// The network brings the cell a checkpoint of this size: any that it does not
@@ -84,20 +90,24 @@ enum Act {
     Acknowledge(u8),
 }
 
-/// What a cell might get wrong.
+/// What a plant might get wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cell {
-    Right,
-    /// It tells the robot, then writes it down.
+enum Flaw {
+    Nothing,
+    /// The cell tells the robot, then writes it down.
     MovesFirst,
-    /// It takes a checkpoint of any age.
+    /// The cell takes a checkpoint of any age.
     IgnoresAge,
-    /// It keeps what it used in memory only.
+    /// The cell keeps what it used in memory only.
     Forgets,
+    /// The cell takes words that no witness has cosigned.
+    TakesUnwitnessed,
+    /// The site logs a start without asking the fold.
+    LogsUnasked,
 }
 
 struct Protocol {
-    cell: Cell,
+    flaw: Flaw,
     /// What the real fold says of a ledger: built once each.
     known: Mutex<HashMap<Vec<Word>, Option<Arc<Ledger>>>>,
 }
@@ -111,8 +121,8 @@ struct Ledger {
 }
 
 impl Protocol {
-    fn new(cell: Cell) -> Self {
-        Self { cell, known: Mutex::default() }
+    fn new(flaw: Flaw) -> Self {
+        Self { flaw, known: Mutex::default() }
     }
 
     /// The real ledger of these words; none when the fold refuses the last.
@@ -137,7 +147,7 @@ impl Protocol {
         let Some(ledger) = self.ledger(&state.ledger[..state.seen]) else { return false };
         let Some(id) = ledger.orders.get(&order) else { return false };
         let consumed = state.consumed.contains(&order);
-        let now = match state.fresh || self.cell == Cell::IgnoresAge {
+        let now = match state.fresh || self.flaw == Flaw::IgnoresAge {
             true => NOW,
             false => NOW.plus(2 * MINUTE),
         };
@@ -157,6 +167,7 @@ impl Ledger {
                 self.orders.insert(n, self.world.try_by("ada", body).ok()?);
             }
             Word::RevokeKey => drop(self.world.try_by("olga", revoke("ada", "ada")).ok()?),
+            Word::Hold => drop(self.world.try_by("olga", hold(None)).ok()?),
             Word::Started(n) => {
                 let body = started(*self.orders.get(&n)?);
                 self.world.try_by("cell-1", body).ok()?;
@@ -206,13 +217,17 @@ impl Model for Protocol {
 
     fn actions(&self, state: &State, acts: &mut Vec<Act>) {
         let once = |word: &Word| !state.ledger.contains(word);
-        let words = (0..ORDERS).map(Word::Order).chain([Word::RevokeKey]);
+        let words = (0..ORDERS).map(Word::Order).chain([Word::RevokeKey, Word::Hold]);
         acts.extend(words.filter(once).map(Act::Log));
         if state.witnessed < state.ledger.len() {
-            acts.push(Act::Witness);
+            acts.extend([Act::Witness, Act::TakeBack]);
         }
+        let most = match self.flaw {
+            Flaw::TakesUnwitnessed => state.ledger.len(),
+            _ => state.witnessed,
+        };
         // A smaller one is a rollback, which the follower refuses (its own tests).
-        acts.extend((state.seen..=state.witnessed).map(Act::Deliver));
+        acts.extend((state.seen..=most).map(Act::Deliver));
         acts.push(Act::Pass);
         if state.about_to_move.is_none() {
             acts.extend((0..ORDERS).filter(|o| self.opens(state, *o)).map(Act::Consume));
@@ -233,6 +248,10 @@ impl Model for Protocol {
                 self.ledger(&next.ledger)?;
             }
             Act::Witness => next.witnessed = next.ledger.len(),
+            Act::TakeBack => {
+                next.ledger.truncate(next.witnessed);
+                next.seen = next.seen.min(next.witnessed);
+            }
             Act::Deliver(size) => {
                 next.fresh = size >= next.fresh_from;
                 next.seen = size;
@@ -244,8 +263,9 @@ impl Model for Protocol {
             Act::Consume(order) => {
                 let old = &next.ledger[..next.fresh_from];
                 next.moved_past_revocation |= old.contains(&Word::RevokeKey);
+                next.moved_past_hold |= old.contains(&Word::Hold);
                 next.about_to_move = Some(order);
-                if self.cell != Cell::MovesFirst {
+                if self.flaw != Flaw::MovesFirst {
                     next.consumed.insert(order);
                     next.outbox.insert(order);
                 }
@@ -253,7 +273,7 @@ impl Model for Protocol {
             Act::Move => {
                 let order = next.about_to_move.take()?;
                 next.motions[usize::from(order)] += 1;
-                if self.cell == Cell::MovesFirst {
+                if self.flaw == Flaw::MovesFirst {
                     // It writes it down after the next step, if it gets there.
                     next.outbox.insert(order);
                 }
@@ -261,14 +281,16 @@ impl Model for Protocol {
             Act::Crash => {
                 next.about_to_move = None;
                 next.fresh = false;
-                if self.cell == Cell::Forgets {
+                if self.flaw == Flaw::Forgets {
                     next.consumed.clear();
                 }
             }
             Act::Report(order) => {
                 next.ledger.push(Word::Started(order));
                 // The fold refuses a second record of the same start.
-                self.ledger(&next.ledger)?;
+                if self.flaw != Flaw::LogsUnasked {
+                    self.ledger(&next.ledger)?;
+                }
             }
             Act::Acknowledge(order) => {
                 next.outbox.remove(&order);
@@ -290,6 +312,9 @@ impl Model for Protocol {
                 "a witnessed revocation holds after a freshness span",
                 |_, s: &State| !s.moved_past_revocation,
             ),
+            Property::always("a witnessed hold holds after a freshness span", |_, s: &State| {
+                !s.moved_past_hold
+            }),
             Property::always("one start an order on the ledger", |_, s: &State| {
                 (0..ORDERS)
                     .all(|o| s.ledger.iter().filter(|word| **word == Word::Started(o)).count() <= 1)
@@ -299,29 +324,33 @@ impl Model for Protocol {
     }
 
     fn within_boundary(&self, state: &State) -> bool {
-        // A broken cell may go on for ever; a second motion is bad enough.
-        state.motions.iter().all(|n| *n <= 2)
+        // A broken cell may go on for ever, and so may a broken site; twice is bad enough.
+        let starts = |o| state.ledger.iter().filter(|word| **word == Word::Started(o)).count();
+        state.motions.iter().all(|n| *n <= 2) && (0..ORDERS).all(|o| starts(o) <= 2)
     }
 }
 
 #[test]
 fn no_interleaving_moves_a_robot_wrongly() {
-    let checker = Protocol::new(Cell::Right).checker().threads(2).spawn_bfs().join();
+    let checker = Protocol::new(Flaw::Nothing).checker().threads(2).spawn_bfs().join();
     checker.assert_properties();
     println!("{} states", checker.unique_state_count());
     assert!(checker.unique_state_count() > 1000);
 }
 
 #[test]
-fn each_broken_cell_is_found() {
-    for (cell, broken) in [
-        (Cell::MovesFirst, "an order runs at most once"),
-        (Cell::Forgets, "an order runs at most once"),
-        (Cell::IgnoresAge, "a witnessed revocation holds after a freshness span"),
+fn each_flaw_is_found() {
+    for (flaw, broken) in [
+        (Flaw::MovesFirst, "an order runs at most once"),
+        (Flaw::Forgets, "an order runs at most once"),
+        (Flaw::TakesUnwitnessed, "no run without an order that the fold accepted"),
+        (Flaw::IgnoresAge, "a witnessed revocation holds after a freshness span"),
+        (Flaw::IgnoresAge, "a witnessed hold holds after a freshness span"),
+        (Flaw::LogsUnasked, "one start an order on the ledger"),
     ] {
         let found = HasDiscoveries::AnyOf(BTreeSet::from([broken]));
-        let search = Protocol::new(cell).checker().threads(2).finish_when(found);
+        let search = Protocol::new(flaw).checker().threads(2).finish_when(found);
         let checker = search.spawn_bfs().join();
-        assert!(checker.discovery(broken).is_some(), "{cell:?} is not found");
+        assert!(checker.discovery(broken).is_some(), "{flaw:?} is not found");
     }
 }

@@ -19,6 +19,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use transport::client::AnswerError;
 
 /// How long one step may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -193,4 +194,40 @@ async fn a_running_plant_gets_new_keys() {
     std::fs::rename(key.unwrap(), house.dir.path().join("lost")).unwrap();
     let failed = house.run(&["serve", house.folder("site").to_str().unwrap()]);
     assert!(!failed.status.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quorum_of_witnesses_is_enough_and_fewer_are_not() {
+    let mut house = House::made_with(&["--witnesses", "3"]);
+    for witness in ["witness-1", "witness-2", "witness-3"] {
+        house.start(witness);
+    }
+    house.start("site");
+    house.witnessed("all are there").await;
+    let proposal = house.proposed(&["keys", "rotate", "--quorum", "2"]);
+    house.by("officer-2", &["change", "approve", "--yes", &proposal]);
+    let log = &house.by("auditor", &["keys", "list"])["now"]["log"];
+    assert_eq!((&log["quorum"], log["witnesses"].as_array().unwrap().len()), (&2.into(), 3));
+
+    house.kill("witness-2");
+    let last = house.witnessed("two are left").await;
+    house.by("auditor", &["audit", "replay"]);
+
+    house.kill("witness-3");
+    let (node, client) = house.node("operator");
+    let alone = Body::Hold(Hold { cell: None, reason: "one is left".into() });
+    let entry = node.sign(&alone, now(), fresh_nonce().unwrap()).unwrap();
+    let said = client.submit_witnessed(&entry).await.unwrap_err();
+    let AnswerError::Problem(problem) = &said else { panic!("{said}") };
+    assert_eq!(problem.status, 504, "{said}");
+    assert!(problem.detail.contains("logged and not witnessed yet"), "{said}");
+    // It is logged, and nobody who looks for himself is shown it.
+    let again = client.submit(&entry).await.unwrap();
+    assert_eq!((again.known, again.index), (true, last + 1));
+    let follower = || Follower::new(FromStart(node.anchors.clone()), Default::default(), 1 << 26);
+    assert_eq!(follower().poll(&client).await.unwrap().len() as u64, last + 1);
+
+    house.start("witness-3");
+    house.witnessed("two again").await;
+    assert!(follower().poll(&client).await.unwrap().len() as u64 > last + 2);
 }

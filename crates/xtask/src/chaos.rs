@@ -10,6 +10,7 @@
 //! by itself, to show what it says.
 
 mod clock;
+mod data;
 mod disk;
 mod faults;
 mod machines;
@@ -46,8 +47,9 @@ const KILLS: u64 = 200;
 /// grows beyond what it can do in time.
 const OPERATORS: usize = 2;
 const PAUSE: Duration = Duration::from_secs(4);
-/// How many kills, and of which seed, the tests of every change make do with.
-const SHORT: (&str, &str) = ("5", "7");
+/// How many kills, and of which seed, the tests of every change make do with. It throws
+/// each kind of fault but a wrong clock, which starving has.
+const SHORT: (u64, u64) = (5, 5);
 /// Says that this process has mounts of its own already.
 const APART: &str = "--apart";
 
@@ -88,7 +90,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
 /// change must stand.
 pub fn short() -> Result<()> {
     let (kills, seed) = SHORT;
-    run(&["--short", "--kills", kills, "--seed", seed].map(Into::into))
+    let (kills, seed) = (kills.to_string(), seed.to_string());
+    run(&["--short", "--kills", &kills, "--seed", &seed].map(Into::into))
 }
 
 /// The same in a process whose mounts are its own and end with it.
@@ -129,9 +132,17 @@ fn against_fresh_plant(
             std::thread::spawn(move || order(&plant, n, &stop, &acknowledged))
         })
         .collect();
+    let giver = {
+        let (plant, stop, acknowledged) = (plant.clone(), stop.clone(), acknowledged.clone());
+        std::thread::spawn(move || data::give(&plant, &stop, &acknowledged))
+    };
+    // Harm needs something that can be lost: an order, a recording, a report.
+    let something = || Ok((!data::grants(&plant)?.is_empty()).then_some(()));
+    let began_well = wait("a first run, granted", Duration::from_secs(120), something);
     let began = Instant::now();
-    let done = harm(&mut machines, &plant, kills, seed);
+    let done = began_well.and_then(|()| harm(&mut machines, &plant, kills, seed));
     stop.store(true, Relaxed);
+    let given = giver.join().unwrap_or_default();
     let refused: u64 = people.into_iter().map(|p| p.join().unwrap_or_default()).sum();
     let harmed = done?;
     let harmed_s = began.elapsed().as_secs();
@@ -140,11 +151,18 @@ fn against_fresh_plant(
     machines.heal()?;
     machines.wait_ready(&plant)?;
     verdict::settle(&plant)?;
-    step("each machine without room, or with a wrong clock");
+    step("each machine without room, with a wrong clock, without news");
     let starved = starve::starve(&mut machines, &plant, wants, &acknowledged)?;
     let acknowledged = acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
     verdict::settle(&plant)?;
-    let mut report = verdict::judge(&plant, &acknowledged)?;
+    step("reading back what was recorded");
+    let reports = data::reported(&plant)?;
+    // From here on it is only asked, and works on nothing.
+    machines.end("analyst")?;
+    let read_back = data::read_back(&plant, seed)?;
+    let entries = verdict::entries(&plant)?;
+    let bytes_read = data::accounted(&plant, &entries)?;
+    let mut report = verdict::judge(&plant, &entries, &acknowledged)?;
     step("the same from the disk, with all machines off");
     machines.stop();
     verdict::offline(&plant)?;
@@ -155,6 +173,10 @@ fn against_fresh_plant(
         report.insert("starved".into(), starved.into());
         report.insert("seconds".into(), harmed_s.into());
         report.insert("orders_not_acknowledged".into(), refused.into());
+        report.insert("granted_meanwhile".into(), given.into());
+        report.insert("reports".into(), reports.into());
+        report.insert("read_back".into(), read_back.into());
+        report.insert("bytes_read".into(), bytes_read.into());
     }
     Ok(report)
 }
@@ -182,32 +204,32 @@ fn order(plant: &Plant, who: usize, stop: &AtomicBool, acknowledged: &Acknowledg
     failed
 }
 
-/// Does harm until enough was killed; what was done, counted.
+/// Does what the seed throws; what was done, counted.
 fn harm(
     machines: &mut Machines,
     plant: &Plant,
     kills: u64,
     seed: u64,
 ) -> Result<BTreeMap<String, u64>> {
-    let (mut dice, mut done, mut killed) = (Dice::new(seed), BTreeMap::new(), 0);
-    while killed < kills {
-        std::thread::sleep(Duration::from_millis(dice.below(700)));
-        let fault = Fault::thrown(&mut dice, machines.names());
-        if !machines.able(&fault) {
+    let (mut done, mut killed) = (BTreeMap::new(), 0_u64);
+    for throw in faults::throws(seed, kills) {
+        std::thread::sleep(throw.after);
+        if !machines.able(&throw.fault) {
             continue;
         }
-        *done.entry(fault.to_string()).or_insert(0) += 1;
-        killed += u64::from(matches!(fault, Fault::Kill { .. }));
-        machines.suffer(&fault, &mut dice)?;
-        // Now and then the plant gets on its feet, so that there is something to lose.
-        if dice.below(5) == 0 {
+        *done.entry(throw.fault.to_string()).or_insert(0) += 1;
+        machines.suffer(&throw.fault, throw.lasts)?;
+        if let Some(peace) = throw.peace {
             let _ = wait("a moment of peace", Duration::from_secs(20), || {
                 Ok(machines.ready(plant).then_some(()))
             });
-            std::thread::sleep(Duration::from_millis(dice.below(3000)));
+            std::thread::sleep(peace);
         }
-        if killed.is_multiple_of(20) && matches!(fault, Fault::Kill { .. }) {
-            eprintln!("   {killed} killed");
+        if matches!(throw.fault, Fault::Kill { .. }) {
+            killed += 1;
+            if killed.is_multiple_of(20) {
+                eprintln!("   {killed} killed");
+            }
         }
     }
     machines.heal().context("after the last fault")?;
@@ -217,8 +239,9 @@ fn harm(
 fn words(report: &Value) -> String {
     let number = |name: &str| report[name].as_u64().unwrap_or_default();
     format!(
-        "{} kills in {} s (seed {})\n  {} orders acknowledged, {} of them lost\n  {} entries, {} findings in the ledger's files\n  \
-         {} runs started; the robot moved {} times, {} orders moved it twice or unstarted\n  {} runs finished with all recordings, {} ended otherwise and say so, {} silently cut",
+        "{} kills in {} s (seed {})\n  {} orders and grants acknowledged, {} of them lost\n  {} entries, {} findings in the ledger's files\n  \
+         {} runs started; the robot moved {} times, {} orders moved it twice or unstarted\n  {} runs finished with all recordings, {} ended otherwise and say so, {} silently cut\n  \
+         {} runs granted meanwhile, {} reports, one under each grant; {} recordings read back whole",
         number("kills"),
         number("seconds"),
         number("seed"),
@@ -232,5 +255,8 @@ fn words(report: &Value) -> String {
         number("finished"),
         number("stated_failures"),
         number("silently_cut"),
+        number("granted_meanwhile"),
+        number("reports"),
+        number("read_back"),
     )
 }

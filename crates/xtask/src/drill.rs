@@ -55,9 +55,12 @@ fn page(report: &Value) -> String {
         "# Attacked\n\nMade by `cargo xtask drill --docs`: `interlock drill` holds every key of a live plant and uses each\n\
          for what it must not do. {} attempts, {} of them again after every machine was restarted; the robot moved\n\
          {} times and {} bytes got out.\n\n| attempt | refused by |\n|---|---|\n{}\n\n\
-         A rule is one of `base::Rule`; `tls` is the handshake, `proof` the reader's own verification of a\n\
-         recording, `network` a controller that does not listen, `http …` the status of a port that takes no such\n\
-         request. `cargo xtask drill --json` prints each attempt with its reason.\n",
+         Each attempt names what must refuse it, and fails when anything else does. A rule is one of `base::Rule`;\n\
+         `tls` is the handshake with its alert, `proof` the reader's own verification of a recording, `network` a\n\
+         controller that listens to its cell alone, `http …` a port's status with its words: its bound on a body\n\
+         (413), its parser (400), a witness's conflict or missing proof (409, 422). `ignored`: a stop stops,\n\
+         whatever comes with it, and names nobody. After each body a port must answer an honest question; a\n\
+         server that is gone has refused nothing. `cargo xtask drill --json` prints each attempt with its reason.\n",
         attempts.len(),
         attempts.len() - rows.len(),
         report["motions"],
@@ -76,6 +79,9 @@ pub fn against(plant: &mut Plant) -> Result<Value> {
     plant.down();
     plant.up()?;
     let again = plant.call(&["--json", "drill", &dir])?;
+    if names(&report) != names(&again) {
+        bail!("another drill after the restart: {:?}, {:?}", names(&report), names(&again));
+    }
     merge(&mut report, &again);
     let after = plant.robot("motions")?["starts"].clone();
     let moved = after.as_u64().unwrap_or(u64::MAX).saturating_sub(before.as_u64().unwrap_or(0));
@@ -88,6 +94,11 @@ pub fn against(plant: &mut Plant) -> Result<Value> {
         bail!("something got through: {report}");
     }
     Ok(report)
+}
+
+fn names(report: &Value) -> Vec<&str> {
+    let attempts = report["attempts"].as_array().into_iter().flatten();
+    attempts.filter_map(|attempt| attempt["name"].as_str()).collect()
 }
 
 /// Adds the attempts of a second drill to the first's.

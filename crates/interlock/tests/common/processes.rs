@@ -35,10 +35,15 @@ pub fn json(output: &Output) -> Value {
 
 impl House {
     pub fn made() -> Self {
+        Self::made_with(&[])
+    }
+
+    pub fn made_with(options: &[&str]) -> Self {
         transport::install_crypto_provider();
         let house = Self { dir: TempDir::new().unwrap(), running: Vec::new() };
         let port = ports().to_string();
-        house.call(&["init", &house.at(""), "--port", &port, "--no-console"]);
+        let init = ["init", &house.at(""), "--port", &port, "--no-console"];
+        house.call(&[&init[..], options].concat());
         house
     }
 

@@ -3,7 +3,7 @@
 use super::{
     clock::{self, Clock},
     disk::Disk,
-    faults::{Dice, Fault},
+    faults::Fault,
     relay::Relay,
 };
 use crate::plant::{Plant, wait};
@@ -68,11 +68,6 @@ impl Machines {
         let mut machines = Self { bin: bin.into(), dir: dir.into(), all, pids: Vec::new(), relay };
         machines.heal()?;
         Ok(machines)
-    }
-
-    /// Their names.
-    pub fn names(&self) -> Vec<String> {
-        self.all.iter().map(|m| m.name.to_owned()).collect()
     }
 
     /// Whether site, witness and cell are ready for a run.
@@ -165,50 +160,60 @@ impl Machines {
     }
 
     /// Lets one fault happen, to its end.
-    pub fn suffer(&mut self, fault: &Fault, dice: &mut Dice) -> Result<()> {
-        match fault {
+    pub fn suffer(&mut self, fault: &Fault, lasts: Duration) -> Result<()> {
+        match *fault {
             Fault::Kill { machine } => {
                 self.kill(machine)?;
-                std::thread::sleep(Duration::from_millis(dice.below(400)));
+                std::thread::sleep(lasts);
                 self.heal()
             }
             Fault::Freeze { machine } => {
-                self.signal(machine, "-STOP");
-                std::thread::sleep(Duration::from_millis(500 + dice.below(2500)));
-                self.signal(machine, "-CONT");
+                self.freeze(machine, true);
+                std::thread::sleep(lasts);
+                self.freeze(machine, false);
                 Ok(())
             }
             Fault::Cut { outwards } => {
-                self.relay.cut(*outwards, true);
-                std::thread::sleep(Duration::from_millis(500 + dice.below(4000)));
-                self.relay.cut(*outwards, false);
+                self.relay.cut(outwards, true);
+                std::thread::sleep(lasts);
+                self.relay.cut(outwards, false);
                 Ok(())
             }
-            Fault::Fill { machine } => {
+            Fault::Fill { machine, outage } => {
                 self.fill(machine)?;
-                std::thread::sleep(Duration::from_millis(500 + dice.below(2000)));
-                // Every other time the power fails meanwhile, too.
-                if dice.below(2) == 0 {
+                std::thread::sleep(lasts);
+                if let Some(outage) = outage {
                     self.kill(machine)?;
                     self.heal()?;
-                    std::thread::sleep(Duration::from_millis(dice.below(1500)));
+                    std::thread::sleep(outage);
                 }
                 self.free(machine)?;
                 self.heal()
             }
             Fault::Skew { machine, seconds } => {
-                self.skew(machine, *seconds)?;
-                std::thread::sleep(Duration::from_millis(1500 + dice.below(3000)));
+                self.skew(machine, seconds)?;
+                std::thread::sleep(lasts);
                 self.skew(machine, 0)
             }
         }
     }
 
-    fn signal(&self, machine: &str, signal: &str) {
-        let child = self.all.iter().find(|m| m.name == machine).and_then(|m| m.child.as_ref());
-        if let Some(child) = child {
-            let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    /// Stops a process where it stands, or lets it go on.
+    pub fn freeze(&self, machine: &str, stands: bool) {
+        let signal = if stands { "-STOP" } else { "-CONT" };
+        if let Some(pid) = self.pid(machine) {
+            let _ = Command::new("kill").args([signal, &pid.to_string()]).status();
         }
+    }
+
+    /// The network between cell and site.
+    pub fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
+    /// Ends one for good.
+    pub fn end(&mut self, machine: &str) -> Result<()> {
+        self.kill(machine)
     }
 
     /// Starts what does not run.

@@ -61,14 +61,17 @@ fn page(report: &Value) -> Result<String> {
          What is shown: an entry that was acknowledged is on the ledger at the index that was told; the ledger's\n\
          files, roots and cosignatures check; each order moved the robot at most once by the robot's own\n\
          count, and none did whose start is not on the ledger; each run that says it finished has its recordings, and\n\
-         every other says that it did not; the cell took no fault for a lie.\n",
+         every other says that it did not; the cell took no fault for a lie. Of the finished runs, all or 20 that the\n\
+         seed draws are granted to the analyst, who verifies each recording to its last byte. Every second\n\
+         finished run is granted meanwhile, while the analyst is killed, too: under each grant stands one report,\n\
+         and what it says was used is what the ledger has reads of.\n",
         report["seed"],
         super::words(report),
     );
     let starved = report["starved"].as_array().cloned().unwrap_or_default();
     if !starved.is_empty() {
         text.push_str(
-            "\n## Without room, with a wrong clock\n\n\
+            "\n## Without room, with a wrong clock, without news\n\n\
              One machine at a time. While it lasts nothing moves that should not, what was acknowledged stays,\n\
              and the plant goes on with the same order, or the next one, when it is over.\n\n\
              | what it wants for | what is said | mends |\n|---|---|---|\n",

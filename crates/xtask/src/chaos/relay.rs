@@ -6,7 +6,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -15,8 +15,16 @@ use std::{
 pub struct Relay {
     /// Where the cell is to connect.
     pub address: SocketAddr,
-    outwards: Arc<AtomicBool>,
-    inwards: Arc<AtomicBool>,
+    outwards: Arc<Way>,
+    inwards: Arc<Way>,
+}
+
+/// One direction.
+#[derive(Default)]
+struct Way {
+    cut: AtomicBool,
+    /// How many bytes ever waited for the end of a cut.
+    held: AtomicU64,
 }
 
 impl Relay {
@@ -45,16 +53,28 @@ impl Relay {
 
     /// Cuts a direction, or mends it.
     pub fn cut(&self, outwards: bool, cut: bool) {
-        if outwards { &self.outwards } else { &self.inwards }.store(cut, Relaxed);
+        self.way(outwards).cut.store(cut, Relaxed);
+    }
+
+    /// How many bytes a direction ever held back.
+    pub fn held(&self, outwards: bool) -> u64 {
+        self.way(outwards).held.load(Relaxed)
+    }
+
+    fn way(&self, outwards: bool) -> &Way {
+        if outwards { &self.outwards } else { &self.inwards }
     }
 }
 
 /// Copies until an end closes. While the direction is cut it waits with what it has,
 /// as a network that loses packets does.
-fn pass(mut from: TcpStream, mut to: TcpStream, cut: &AtomicBool) {
+fn pass(mut from: TcpStream, mut to: TcpStream, way: &Way) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
-        while cut.load(Relaxed) {
+        if way.cut.load(Relaxed) {
+            way.held.fetch_add(length as u64, Relaxed);
+        }
+        while way.cut.load(Relaxed) {
             std::thread::sleep(Duration::from_millis(20));
         }
         if to.write_all(buffer.get(..length).unwrap_or_default()).is_err() {

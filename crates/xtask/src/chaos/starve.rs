@@ -1,5 +1,5 @@
-//! One machine at a time without room on its disk, or with a clock that is wrong:
-//! what it says, that nothing moves or is lost, and how it goes on.
+//! One machine at a time without room on its disk, with a clock that is wrong, or without
+//! news: what it says, that nothing moves or is lost, and how it goes on.
 
 use super::{Acknowledged, machines::Machines};
 use crate::plant::{Plant, wait};
@@ -22,10 +22,17 @@ pub enum Want {
     RoomInARun(&'static str),
     /// Its clock is off by so many seconds.
     Time(&'static str, i64),
+    /// Nobody vouches for the ledger any more: the witness stands still.
+    Witness(&'static str),
+    /// Nothing passes between cell and site in one direction.
+    News {
+        /// Whether it is what the cell says that is lost.
+        outwards: bool,
+    },
 }
 
 /// Everything that is tried.
-pub const ALL: [Want; 9] = [
+pub const ALL: [Want; 12] = [
     Want::Room("site"),
     Want::Room("witness-1"),
     Want::Room("cell-1"),
@@ -35,9 +42,18 @@ pub const ALL: [Want; 9] = [
     Want::Time("site", HOUR),
     Want::Time("site", -HOUR / 2),
     Want::Time("witness-1", HOUR),
+    Want::Witness("witness-1"),
+    Want::News { outwards: true },
+    Want::News { outwards: false },
 ];
 /// What the tests of every change try.
-pub const FEW: [Want; 2] = [Want::RoomInARun("cell-1"), Want::Time("site", HOUR)];
+pub const FEW: [Want; 5] = [
+    Want::RoomInARun("cell-1"),
+    Want::Time("site", HOUR),
+    Want::Witness("witness-1"),
+    Want::News { outwards: true },
+    Want::News { outwards: false },
+];
 
 /// Lets a plant that works want for something, and shows that it works again.
 pub fn starve(
@@ -51,6 +67,7 @@ pub fn starve(
         let able = match want {
             Want::Room(_) | Want::RoomInARun(_) => machines.can_fill(),
             Want::Time(..) => machines.can_skew(),
+            Want::Witness(_) | Want::News { .. } => true,
         };
         if !able {
             continue;
@@ -61,6 +78,8 @@ pub fn starve(
             Want::Room(machine) => case.room(machines, machine),
             Want::RoomInARun(machine) => case.room_in_a_run(machines, machine),
             Want::Time(machine, seconds) => case.time(machines, machine, seconds),
+            Want::Witness(machine) => case.unvouched(machines, machine),
+            Want::News { outwards } => case.cut_off(machines, outwards),
         };
         let found = found.with_context(|| format!("starving, case {number}"))?;
         // Where the plant lies says nothing to a reader.
@@ -166,6 +185,67 @@ impl Case<'_> {
         Ok(json!({ "want": want, "said": said, "mends": "by itself" }))
     }
 
+    /// A witness that stands still, for longer than a checkpoint may be old.
+    fn unvouched(&self, machines: &Machines, machine: &str) -> Result<Value> {
+        let silence = |stands| machines.freeze(machine, stands);
+        let said = self.grown_old(machines, silence)?;
+        let want = format!("{machine} stands still");
+        Ok(json!({ "want": want, "said": said, "mends": "by itself" }))
+    }
+
+    /// A network that loses all in one direction, for as long.
+    fn cut_off(&self, machines: &Machines, outwards: bool) -> Result<Value> {
+        let (relay, held) = (machines.relay(), machines.relay().held(outwards));
+        let said = self.grown_old(machines, |cut| relay.cut(outwards, cut))?;
+        if relay.held(outwards) == held {
+            bail!("the network was cut, and nobody said anything that it could have lost");
+        }
+        let way = if outwards { "cell says to the site" } else { "site says to the cell" };
+        let want = format!("nothing that the {way} arrives");
+        Ok(json!({ "want": want, "said": said, "mends": "by itself" }))
+    }
+
+    /// What the cell knows grows older than it may be, while somebody orders: the robot
+    /// stands still until news comes, and then the order runs or is refused.
+    fn grown_old(&self, machines: &Machines, silence: impl Fn(bool)) -> Result<String> {
+        let before = self.motions()?;
+        silence(true);
+        let (said, ordered) = std::thread::scope(|scope| {
+            // Who orders may wait for the witness for as long as it stands still.
+            let ordering = scope.spawn(|| self.order("1"));
+            let said = self.says_old(machines);
+            // It had longer to move in than it is watched otherwise.
+            let said = said.and_then(|said| self.unmoved(before).map(|()| said));
+            silence(false);
+            (said, ordering.join())
+        });
+        let said = said?;
+        let ordered = match ordered.map_err(|_| anyhow::anyhow!("nobody ordered"))?? {
+            Ok(id) => Some(id),
+            // It was not acknowledged, and may be on the ledger all the same.
+            Err(_) => self.logged()?,
+        };
+        self.well(ordered)?;
+        Ok(said)
+    }
+
+    /// What the cell says of a view that is too old to move by.
+    fn says_old(&self, machines: &Machines) -> Result<String> {
+        wait("the cell to say that its view is old", PATIENCE, || {
+            let status = machines.cell_says(self.plant)?;
+            let because = status["verdict"]["because"].as_str().unwrap_or_default();
+            let old = because.contains("s old,") && status["verdict"]["will_move"] == false;
+            Ok(old.then(|| because.to_owned()))
+        })
+    }
+
+    /// The order for this case's part, when it is on the ledger.
+    fn logged(&self) -> Result<Option<String>> {
+        let orders = super::verdict::orders(self.plant)?;
+        let ours = |order: &Value| order["order"]["part"] == self.part.as_str();
+        Ok(orders.into_iter().find(|(_, order)| ours(order)).map(|(id, _)| id))
+    }
+
     /// Orders a run: its entry when it was acknowledged, else what was said.
     fn order(&self, viewpoints: &str) -> Result<Result<String, String>> {
         let dir = self.plant.dir.join("operator").display().to_string();
@@ -216,6 +296,10 @@ impl Case<'_> {
 
     fn still(&self, before: u64) -> Result<()> {
         std::thread::sleep(STILL);
+        self.unmoved(before)
+    }
+
+    fn unmoved(&self, before: u64) -> Result<()> {
         match self.motions()? {
             now if now == before => Ok(()),
             now => bail!("the robot moved {} times meanwhile", now - before),

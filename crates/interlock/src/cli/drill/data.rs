@@ -1,8 +1,8 @@
 //! Reads without a right, and recordings that are not what a cell recorded.
 
-use super::{Attempt, Drill};
+use super::{By, Drill};
 use crate::cli::context::Failure;
-use base::Digest;
+use base::{Digest, Rule};
 use node::{granted::Granted, now};
 use plant::body::{Body, Enforcement, Grant, RevokeGrant, Term};
 use proof::{
@@ -16,8 +16,13 @@ use transport::client::AnswerError;
 
 /// The most bytes of a recording that the drill takes to edit it.
 const MOST: usize = 256 << 20;
+/// What a reader says of leaves that the signed checkpoints do not cover.
+const LEAVES: &str = "first covered by checkpoint";
 /// The most segments of such a recording.
 const MOST_SEGMENTS: usize = 256;
+
+/// A changed recording, the words that must refuse it, and what its reader says.
+type Shown = (&'static str, &'static str, Result<(), String>);
 
 impl Drill {
     fn grant(&self, budget: u64, lasts_ms: u64) -> Body {
@@ -40,40 +45,40 @@ impl Drill {
         Ok(())
     }
 
-    async fn read(&mut self, name: &str, grant: Option<Digest>) {
+    async fn read(&mut self, name: &str, by: Rule, grant: Option<Digest>) {
         let answer = self.analyst.read(&self.root, grant).await;
-        self.took(name, answer);
+        self.took(name, by, answer);
     }
 
     /// Notes a read that should have been refused, and what it got.
-    fn took(&mut self, name: &str, answer: Result<Vec<u8>, AnswerError>) {
+    fn took(&mut self, name: &str, by: Rule, answer: Result<Vec<u8>, AnswerError>) {
         self.report.bytes += answer.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        self.report.note(name, answer);
+        self.report.note(name, by, answer);
     }
 
     pub(super) async fn data(&mut self) -> Result<(), Failure> {
-        self.read("read without a grant", None).await;
+        self.read("read without a grant", Rule::Grant, None).await;
         let answer = self.auditor.read(&self.root, None).await;
-        self.took("read by an auditor, who may see the ledger only", answer);
+        self.took("read without a grant by an auditor, who sees the ledger", Rule::Grant, answer);
 
         let small = self.officer.state(&self.grant(1, 60_000)).await?;
-        self.read("read beyond the byte budget", Some(small.id)).await;
+        self.read("read beyond the byte budget", Rule::Budget, Some(small.id)).await;
         let answer = self.auditor.read(&self.root, Some(small.id)).await;
-        self.took("read under somebody else's grant", answer);
+        self.took("read under somebody else's grant", Rule::Grant, answer);
         let path = format!("/grants/{}/keys/{}", small.id, self.root);
         let answer: Result<api::SealedKey, _> = self.auditor.client.post(&path, &Value::Null).await;
-        self.report.note("key under somebody else's grant", answer);
+        self.report.note("key under somebody else's grant", Rule::Grant, answer);
         self.end(small.id).await?;
 
         let revoked = self.officer.state(&self.grant(u64::from(u32::MAX), 60_000)).await?;
         self.end(revoked.id).await?;
-        self.read("read after the grant was revoked", Some(revoked.id)).await;
+        self.read("read after the grant was revoked", Rule::Grant, Some(revoked.id)).await;
         let short = self.officer.state(&self.grant(u64::from(u32::MAX), 1_500)).await?;
         tokio::time::sleep(Duration::from_millis(1_600)).await;
-        self.read("read after the grant ended", Some(short.id)).await;
+        self.read("read after the grant ended", Rule::Grant, Some(short.id)).await;
 
         let answer: Result<Value, _> = self.analyst.client.get("/state/orders").await;
-        self.report.note("ledger read by a processor", answer);
+        self.report.note("ledger read by a processor", Rule::Policy, answer);
         self.tampered().await
     }
 
@@ -91,38 +96,36 @@ impl Drill {
             *last ^= 1;
         }
         let half = car.get(..car.len() / 2).unwrap_or_default().to_vec();
-        self.stored_by_cell("recording edited on its way into the vault", edited).await?;
-        self.stored_by_cell("recording cut off on its way into the vault", half).await?;
+        let by = By::http(400, "do not hash to");
+        self.stored_by_cell("recording edited on its way into the vault", by, edited).await?;
+        let by = By::http(400, "CAR cannot be read");
+        self.stored_by_cell("recording cut off on its way into the vault", by, half).await?;
         let path = format!("{}/recordings/{}", api::PREFIX, self.root);
         let request = self.analyst.client.request(Method::PUT, &path).body(car);
         let answer =
             transport::client::read(request.send().await.map_err(AnswerError::from)?, 1024).await;
-        self.report.note("recording stored by a processor", answer);
-        for (name, shown) in self.shown_to_reader(grant).await? {
-            let (refused, detail) = match shown {
-                Ok(()) => (false, "its reader took it".to_owned()),
-                Err(why) => (true, why),
-            };
-            let (name, rule) = (name.to_owned(), "proof".to_owned());
-            self.report.attempts.push(Attempt { name, refused, rule, detail });
+        self.report.note("recording stored by a processor", Rule::Policy, answer);
+        for (name, words, shown) in self.shown_to_reader(grant).await? {
+            let by = By::proof(words);
+            match shown {
+                Ok(()) => self.report.held(name, by, String::new(), "its reader took it"),
+                Err(why) => self.report.held(name, by, "proof".into(), &why),
+            }
         }
         self.end(grant).await
     }
 
-    async fn stored_by_cell(&mut self, name: &str, car: Vec<u8>) -> Result<(), Failure> {
+    async fn stored_by_cell(&mut self, name: &str, by: By, car: Vec<u8>) -> Result<(), Failure> {
         let path = format!("{}/recordings/{}", api::PREFIX, self.root);
         let request = self.cell.client.request(Method::PUT, &path).body(car);
         let answer =
             transport::client::read(request.send().await.map_err(AnswerError::from)?, 1024).await;
-        self.report.note(name, answer);
+        self.report.note(name, by, answer);
         Ok(())
     }
 
     /// What the reader's own check of a recording says of changed ones.
-    async fn shown_to_reader(
-        &self,
-        grant: Digest,
-    ) -> Result<Vec<(&'static str, Result<(), String>)>, Failure> {
+    async fn shown_to_reader(&self, grant: Digest) -> Result<Vec<Shown>, Failure> {
         let failed = |e: &dyn std::fmt::Display| Failure::Failed(e.to_string());
         let (node, client) = (&self.analyst.node, &self.analyst.client);
         let granted = Granted::obtain(node, client, grant).await.map_err(|e| failed(&e))?;
@@ -166,18 +169,22 @@ impl Drill {
         Ok(vec![
             (
                 "recording with an edited segment, to its reader",
+                LEAVES,
                 holds(manifest, &checkpoints, &edited, &key),
             ),
             (
                 "recording without its first segment, to its reader",
+                LEAVES,
                 holds(manifest, &checkpoints, cut, &key),
             ),
             (
                 "recording with its segments in another order, to its reader",
+                LEAVES,
                 holds(manifest, &checkpoints, &turned, &key),
             ),
             (
                 "recording without its final checkpoint, to its reader",
+                "its end was cut off",
                 holds(manifest, fewer, &leaves, &key),
             ),
         ])

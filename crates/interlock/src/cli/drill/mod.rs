@@ -2,8 +2,10 @@
 //! which rule refused each attempt.
 //!
 //! It runs with the plant's whole folder, so it holds every key and uses each one
-//! for what it must not do. What it leaves behind are refusals on the ledger, some
-//! ended grants, a member whose key is revoked and a hold that was released.
+//! for what it must not do. Each attempt names what must refuse it, and fails when
+//! anything else does: a server that fell over, or a rule that came first, shows
+//! nothing. What it leaves behind are refusals on the ledger, some ended grants, a
+//! member whose key is revoked and a hold that was released; and it stops the robot.
 
 mod data;
 mod doors;
@@ -35,10 +37,52 @@ pub struct Args {
 #[derive(Serialize)]
 struct Attempt {
     name: String,
+    /// Whether what had to refuse it did. Another refusal shows nothing of what it is
+    /// about, and counts as none.
     refused: bool,
+    /// What refused it; empty when nothing did.
     rule: String,
+    /// What had to.
+    expected: String,
     detail: String,
 }
+
+/// What must refuse an attempt: its rule, and words of the reason that it alone gives.
+struct By {
+    rule: String,
+    words: String,
+}
+
+impl By {
+    /// A port, before it is asked anything by the plant's rules: by an HTTP status.
+    fn http(status: u16, words: impl Into<String>) -> Self {
+        Self { rule: format!("http {status}"), words: words.into() }
+    }
+
+    /// A port's handshake, by a TLS alert (RFC 8446 section 6).
+    fn alert(name: &str) -> Self {
+        Self { rule: TLS.into(), words: format!("{ALERT}{name}") }
+    }
+
+    /// The reader's own verification of a recording.
+    fn proof(words: &str) -> Self {
+        Self { rule: "proof".into(), words: words.into() }
+    }
+}
+
+impl From<Rule> for By {
+    fn from(rule: Rule) -> Self {
+        Self { rule: rule.to_string(), words: String::new() }
+    }
+}
+
+/// What a refused handshake is called, and how its client says so.
+const TLS: &str = "tls";
+const ALERT: &str = "received fatal alert: ";
+/// What is called no answer: a server that is gone refuses nothing.
+const SILENCE: &str = "no answer";
+/// The most characters of a reason that are kept.
+const DETAIL: usize = 200;
 
 #[derive(Default, Serialize)]
 struct Report {
@@ -49,30 +93,46 @@ struct Report {
 
 impl Report {
     /// Notes an answer that should have been a refusal.
-    fn note<T>(&mut self, name: &str, answer: Result<T, AnswerError>) {
-        let (refused, rule, detail) = match answer {
-            Ok(_) => (false, String::new(), "it was accepted".to_owned()),
+    fn note<T>(&mut self, name: &str, by: impl Into<By>, answer: Result<T, AnswerError>) {
+        let (rule, detail) = match answer {
+            Ok(_) => (String::new(), "it was accepted".to_owned()),
             Err(AnswerError::Problem(problem)) => {
                 let rule = match problem.refusal() {
                     Some(refusal) => refusal.rule.to_string(),
                     None => format!("http {}", problem.status),
                 };
-                (problem.status < 500, rule, problem.detail.clone())
+                (rule, problem.detail.clone())
             }
-            Err(error @ AnswerError::Transport(_)) => (true, "tls".into(), error.to_string()),
-            Err(error) => (true, "http".into(), error.to_string()),
+            Err(error) => {
+                let words = error.to_string();
+                let rule = if words.contains(ALERT) { TLS } else { SILENCE };
+                (rule.into(), words)
+            }
         };
-        let detail = detail.split_whitespace().collect::<Vec<_>>().join(" ");
-        let detail = detail.chars().take(200).collect();
-        self.attempts.push(Attempt { name: name.into(), refused, rule, detail });
+        self.held(name, by, rule, &detail);
     }
 
-    /// Notes a refusal as a cell shows it; it must be by one certain rule.
-    fn by_rule(&mut self, name: &str, expected: Rule, refusal: Option<&Value>) {
+    /// Notes what refused an attempt, and why.
+    fn held(&mut self, name: &str, by: impl Into<By>, rule: String, detail: &str) {
+        let By { rule: expected, words } = by.into();
+        let refused = rule == expected && detail.contains(&words);
+        let detail = detail.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut detail: String = detail.chars().take(DETAIL).collect();
+        if !refused && !words.is_empty() {
+            detail.push_str(&format!(" (`{words}` is expected)"));
+        }
+        self.attempts.push(Attempt { name: name.into(), refused, rule, expected, detail });
+    }
+
+    /// Notes a refusal as a cell shows it.
+    fn shown(&mut self, name: &str, by: Rule, refusal: Option<&Value>) {
         let text = |key: &str| refusal.and_then(|r| r[key].as_str()).unwrap_or_default().to_owned();
-        let (rule, detail) = (text("rule"), text("reason"));
-        let refused = rule == expected.to_string();
-        self.attempts.push(Attempt { name: name.into(), refused, rule, detail });
+        self.held(name, by, text("rule"), &text("reason"));
+    }
+
+    /// Whether anything was not refused, or not by what had to.
+    fn failed(&self) -> bool {
+        self.bytes > 0 || self.attempts.iter().any(|attempt| !attempt.refused)
     }
 }
 
@@ -162,18 +222,28 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     drill.doors().await?;
     drill.histories().await?;
     let report = drill.report;
-    let got_through = report.bytes > 0 || report.attempts.iter().any(|a| !a.refused);
+    let failed = report.failed();
     context.print(&report, |report| {
         let line = |a: &Attempt| {
-            let word = if a.refused { "refused" } else { "ACCEPTED" };
-            format!("{word:<9} {:<48} {:<12} {}", a.name, a.rule, a.detail)
+            let word = match (a.refused, a.rule.is_empty()) {
+                (true, _) => "refused",
+                (false, true) => "ACCEPTED",
+                (false, false) => "OTHERWISE",
+            };
+            let rule = match a.refused {
+                true => a.rule.clone(),
+                false => format!("{}, not {}", a.rule, a.expected),
+            };
+            format!("{word:<9} {:<60} {rule:<12} {}", a.name, a.detail)
         };
         let mut lines: Vec<String> = report.attempts.iter().map(line).collect();
         lines.push(format!("{} attempts, {} bytes got out", report.attempts.len(), report.bytes));
         lines.join("\n")
     })?;
-    match got_through {
-        true => Err(Failure::Broken("something got through".into())),
+    match failed {
+        true => Err(Failure::Broken(
+            "something got through, or was refused for another reason than it is about".into(),
+        )),
         false => Ok(()),
     }
 }
@@ -193,7 +263,9 @@ struct Drill {
     /// The cell that carried it out.
     cell: Hand,
     cells: Vec<CellAddress>,
-    /// The site's own folder.
+    /// The plant's folder.
+    plant: PathBuf,
+    /// The site's own folder in it.
     site: PathBuf,
     report: Report,
 }
@@ -223,6 +295,7 @@ impl Drill {
             root,
             cell: Hand::of(plant, order.cell.as_str())?,
             cells: server.map(|s| s.cells).unwrap_or_default(),
+            plant: plant.into(),
             site,
             order,
             report: Report::default(),
@@ -235,14 +308,69 @@ impl Drill {
         Order { not_before: at, not_after: at.plus(60_000), ..self.order.clone() }
     }
 
-    async fn submit(&mut self, name: &str, entry: &Entry) {
+    async fn submit(&mut self, name: &str, by: Rule, entry: &Entry) {
         let answer = self.operator.client.submit(entry).await;
-        self.report.note(name, answer);
+        self.report.note(name, by, answer);
     }
 
-    async fn state_as_operator(&mut self, name: &str, body: Body) -> Result<(), Failure> {
+    async fn state_as_operator(&mut self, name: &str, by: Rule, body: Body) -> Result<(), Failure> {
         let answer = self.operator.try_state(&body).await?;
-        self.report.note(name, answer);
+        self.report.note(name, by, answer);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use base::Refusal;
+    use reqwest::StatusCode;
+    use transport::Problem;
+
+    fn noted(by: impl Into<By>, answer: Result<(), AnswerError>) -> bool {
+        let mut report = Report::default();
+        report.note("an attempt", by, answer);
+        assert_eq!(report.failed(), !report.attempts[0].refused);
+        report.attempts[0].refused
+    }
+
+    fn problem(status: StatusCode, words: &str) -> Result<(), AnswerError> {
+        Err(AnswerError::Problem(Box::new(Problem::new(status, words))))
+    }
+
+    #[test]
+    fn only_what_must_refuse_an_attempt_counts() {
+        let by_policy = || {
+            let refusal = Refusal {
+                who: "anna".into(),
+                what: "an order".into(),
+                rule: Rule::Policy,
+                reason: "no role allows it".into(),
+                accepted: "a role".into(),
+            };
+            Err(AnswerError::Problem(Box::new(refusal.into())))
+        };
+        assert!(noted(Rule::Policy, by_policy()));
+        assert!(!noted(Rule::Replay, by_policy()));
+        assert!(!noted(Rule::Policy, Ok(())));
+        let large = "the body is larger than this address takes";
+        let too_large = || problem(StatusCode::PAYLOAD_TOO_LARGE, large);
+        assert!(noted(By::http(413, "larger"), too_large()));
+        assert!(!noted(By::http(400, "larger"), too_large()));
+        assert!(!noted(By::http(413, "not an entry"), too_large()));
+        assert!(!noted(Rule::Format, problem(StatusCode::INTERNAL_SERVER_ERROR, "")));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_gone_refuses_nothing() {
+        transport::install_crypto_provider();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let crashing = async { drop(listener.accept().await.unwrap()) };
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let (answer, ()) = tokio::join!(http.get(url).send(), crashing);
+        let error = AnswerError::from(answer.unwrap_err());
+        assert!(!noted(By::alert("CertificateRequired"), Err(error)));
     }
 }

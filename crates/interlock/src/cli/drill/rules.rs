@@ -23,19 +23,29 @@ impl Drill {
             Body::Propose(Change::Roles(SetRoles { member: id.clone(), roles: mine.clone() }))
         };
         let me = self.operator.node.member().clone();
-        self.state_as_operator("operator makes itself security officer", promote(&me)).await?;
+        let name = "operator makes itself security officer";
+        self.state_as_operator(name, Rule::Policy, promote(&me)).await?;
         let proposed = self.officer.state(&promote(&me)).await?;
         let approve = Body::Approve(Approve { proposal: proposed.id });
         let answer = self.officer.try_state(&approve).await?;
-        self.report.note("change of roles with one officer's two signatures", answer);
+        self.report.note(
+            "change of roles with one officer's two signatures",
+            Rule::Approval,
+            answer,
+        );
         let answer = self.operator.try_state(&approve).await?;
-        self.report.note("change of roles approved by its beneficiary", answer);
+        let name = "change of roles approved by its beneficiary, an operator";
+        self.report.note(name, Rule::Policy, answer);
         let text = format!("{}\n// Proposed by a drill: do not approve it.\n", policy::DEFAULT);
         let policy = Body::Propose(Change::Policy(SetPolicy { text }));
         let proposed = self.officer.state(&policy).await?;
         let approve = Body::Approve(Approve { proposal: proposed.id });
         let answer = self.officer.try_state(&approve).await?;
-        self.report.note("change of policy with one officer's two signatures", answer);
+        self.report.note(
+            "change of policy with one officer's two signatures",
+            Rule::Approval,
+            answer,
+        );
         self.passing().await
     }
 
@@ -61,26 +71,24 @@ impl Drill {
             Ok(Entry::sign(statement, &signer)?)
         };
         let now = self.again();
-        let later = Order {
-            not_before: now.not_before.plus(600_000),
-            not_after: now.not_before.plus(660_000),
-            ..now
-        };
+        let opens = now.not_before.plus(600_000);
+        let later = Order { not_before: opens, not_after: now.not_before.plus(660_000), ..now };
         let early = signed(self, later)?;
         let early = self.operator.client.submit_witnessed(&early).await?.id;
         let cell = self.order.cell.clone();
         let held = self.held_back(&cell, &early).await?;
         let name = "order before its time, logged, at the cell";
-        self.report.by_rule(name, Rule::Time, held.as_ref());
+        self.report.shown(name, Rule::Time, held.as_ref());
+        self.stale(early, opens).await?;
 
         let revoke =
             RevokeKey { key: key.fingerprint(), member: id.clone(), reason: "drill".into() };
         self.officer.state(&Body::RevokeKey(revoke)).await?;
         let order = signed(self, self.again())?;
-        self.submit("order with a revoked key", &order).await;
+        self.submit("order with a revoked key", Rule::Enrolment, &order).await;
         let gone = self.refused_by_cell(&early).await?;
         let name = "order logged before its key was revoked, at the cell";
-        self.report.by_rule(name, Rule::Enrolment, gone.as_ref());
+        self.report.shown(name, Rule::Enrolment, gone.as_ref());
         Ok(())
     }
 
@@ -114,7 +122,7 @@ impl Drill {
 
 impl Hand {
     /// What a cell says to this member.
-    async fn cell(
+    pub(super) async fn cell(
         &self,
         cells: &[node::config::CellAddress],
         cell: &Id,
