@@ -14,7 +14,8 @@ test("axe finds nothing serious on any page, in light and dark", async ({ people
   const { page } = people.officer1;
   for (const { name, path } of addresses()) {
     await people.officer1.visit(path);
-    await page.waitForLoadState("networkidle").catch(() => {});
+    // A live page is never idle for long.
+    await page.waitForLoadState("networkidle", { timeout: 1_500 }).catch(() => {});
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       const axe = new AxeBuilder({ page }).options({ resultTypes: ["violations"] });
