@@ -51,7 +51,8 @@ pub(super) async fn submit(
     body: Body,
 ) -> Answer<Json<Submitted>> {
     site.enrolled(&peer, "to submit an entry")?;
-    if let Err(refusal) = within_budget(&site, &peer) {
+    // Each attempt counts: one that is refused costs a verification.
+    if let Err(refusal) = site.within(&site.submitted, &peer, "to submit an entry".into()) {
         site.refuse("entry", peer.member.as_str(), None, &refusal).await;
         return Err(refusal.into());
     }
@@ -101,21 +102,6 @@ impl Site {
         let appended = self.append_checked(checked).await.map_err(append_problem)?;
         Ok((id, appended))
     }
-}
-
-/// Each attempt counts: one that is refused costs a verification.
-fn within_budget(site: &Site, peer: &Peer) -> Result<(), Refusal> {
-    if site.submitted.spend(peer.member.as_str(), 1, now()) {
-        return Ok(());
-    }
-    let most = site.node.config.server.as_ref().map_or(0, |server| server.entries_a_minute);
-    Err(Refusal {
-        who: peer.member.to_string(),
-        what: "to submit an entry".into(),
-        rule: Rule::Limit,
-        reason: format!("{most} entries were submitted in this minute"),
-        accepted: format!("at most {most} a minute; try again in a minute"),
-    })
 }
 
 /// Whom a refusal is about: an entry whose signature did not hold says nothing about

@@ -94,6 +94,11 @@ impl Site {
             accepted: "a read under a live grant".into(),
         };
         let permit = match decided {
+        let decided = decided.and_then(|permit| {
+            // A grant bounds bytes, and a read of none is an entry all the same.
+            self.within(&self.reads, peer, format!("a read of `{cid}`")).map_err(Some)?;
+            Ok(permit)
+        });
             Ok(permit) => permit,
             Err(found) => {
                 let found = found
