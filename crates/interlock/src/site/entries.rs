@@ -6,6 +6,7 @@ use super::{
     http::{Answer, SiteState, check, fault, not_logged},
     index::Filter,
     legible,
+    recordings::as_delivered,
 };
 use api::{Event, Explanation, Logged, OrderDraft, Submitted};
 use axum::{
@@ -17,7 +18,7 @@ use axum::{
 use base::{Digest, Refusal, Rule};
 use ledger::{AppendError, Appended};
 use node::now;
-use plant::Plant;
+use plant::{Plant, body::Report};
 use proof::entry::Entry;
 use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
@@ -58,8 +59,11 @@ pub(super) async fn submit(
     }
     let entry = parse(&body)?;
     legible::check(&site.plant.read(), &entry)?;
-    delivered(&site, &entry)?;
-    let (id, appended) = match site.take(&entry).await {
+    let taken = match delivered(&site, &peer, &entry).await {
+        Ok(()) => site.take(&entry).await,
+        Err(problem) => Err(problem),
+    };
+    let (id, appended) = match taken {
         Ok(taken) => taken,
         Err(problem) => {
             if let (Some(refusal), Ok(id)) = (problem.refusal(), entry.id()) {
@@ -116,13 +120,17 @@ fn attributed(refusal: Refusal, peer: &Peer, entry: &Entry) -> Refusal {
     Refusal { who: peer.member.to_string(), what, ..refusal }
 }
 
-/// The pictures that a report names must be here before it is logged, or its
-/// passport could never be issued.
-fn delivered(site: &Site, entry: &Entry) -> Answer<()> {
-    let Ok(plant::Body::Report(report)) = serde_json::from_value(entry.statement.body.clone())
-    else {
-        return Ok(());
-    };
+/// What an entry names must be here before it is logged, and be what the entry says.
+async fn delivered(site: &Arc<Site>, peer: &Peer, entry: &Entry) -> Answer<()> {
+    match serde_json::from_value(entry.statement.body.clone()) {
+        Ok(plant::Body::Report(report)) => pictures(site, &report),
+        Ok(plant::Body::Recording(recording)) => as_delivered(site, peer, recording).await,
+        _ => Ok(()),
+    }
+}
+
+/// Without its pictures a report's passport could never be issued.
+fn pictures(site: &Site, report: &Report) -> Answer<()> {
     for picture in &report.pictures {
         if !site.blobs.has(&picture.sha256) {
             let detail =

@@ -14,12 +14,12 @@ use axum::{
     http::StatusCode,
 };
 use base::{Id, Refusal, Rule};
-use plant::Plant;
+use plant::{Plant, body::Recording};
 use policy::Role;
 use proof::recording::{
     Manifest, SignedCheckpoint, SignedManifest, recording_name, run_name, verify_links,
 };
-use std::io;
+use std::{io, sync::Arc};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use transport::{Peer, Problem};
 use vault::{
@@ -91,6 +91,41 @@ pub(super) async fn put_key(
 ) -> Answer<StatusCode> {
     cell_only(&site.plant.read(), &peer)?;
     site.room.for_data()?;
+/// Refuses an entry that registers a recording otherwise than as its manifest was
+/// delivered: whoever has a cell's key must not pass another recording's manifest, and
+/// so its key, off as its own.
+pub(in crate::site) async fn as_delivered(
+    site: &Arc<Site>,
+    peer: &Peer,
+    entry: Recording,
+) -> Answer<()> {
+    let root = cid(&entry.root)?.to_string();
+    let known = site.plant.read().recordings.get(&root).map(|known| known.recording == entry);
+    if known == Some(true) {
+        return Ok(());
+    }
+    let (work, name) = (site.clone(), root.clone());
+    let kept = tokio::task::spawn_blocking(move || work.read_named(MANIFESTS, &name));
+    let kept = kept.await.map_err(fault)?.map_err(|_| {
+        let detail = "its manifest is not here: deliver the recording's key first";
+        Problem::new(StatusCode::CONFLICT, detail)
+    })?;
+    let signed = SignedManifest::from_bytes(&kept).map_err(fault)?;
+    let (digest, claim) = (signed.digest().map_err(fault)?, signed.claim);
+    let stated = (&entry.manifest, &entry.root, &entry.order, &entry.stream, &entry.commitment);
+    let commitment = &claim.sealing.key_commitment;
+    if stated == (&digest, &root, &claim.order, &claim.stream, commitment) {
+        return Ok(());
+    }
+    Err(Problem::from(Refusal {
+        who: peer.member.to_string(),
+        what: format!("to register recording `{root}`"),
+        rule: Rule::Target,
+        reason: "its manifest is not the one that was delivered for this root".into(),
+        accepted: "manifest, order, stream and commitment as they were delivered".into(),
+    }))
+}
+
     let root = cid(&root)?.to_string();
     let bytes = base::to_canonical(&delivery.manifest).map_err(bad)?;
     let signed = SignedManifest::from_bytes(&bytes).map_err(bad)?;
