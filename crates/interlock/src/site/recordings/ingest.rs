@@ -47,6 +47,16 @@ fn cell_only(plant: &Plant, peer: &Peer) -> Result<(), Refusal> {
     })
 }
 
+/// Refuses what belongs to a recording that somebody asked to destroy: a delivery that
+/// is repeated late brings back neither its key nor its ciphertext.
+fn not_destroyed(plant: &Plant, root: &str) -> Answer<()> {
+    if plant.recordings.get(root).is_none_or(|state| state.shred.is_none()) {
+        return Ok(());
+    }
+    let detail = format!("recording `{root}` was destroyed: nothing of it is kept any more");
+    Err(Problem::new(StatusCode::GONE, detail))
+}
+
 /// Refuses a manifest that is not of a run which the ledger ordered from this cell,
 /// or whose recording is called otherwise than that run's: nobody stands in the way
 /// of another run's recordings.
@@ -81,16 +91,6 @@ fn of_own_run(plant: &Plant, manifest: &Manifest) -> Result<(), Refusal> {
     refuse(reason, "the order's first 32 hexadecimal digits, a hyphen and the stream")
 }
 
-/// A recording's manifest and its key, sealed to the vault. May be repeated.
-#[utoipa::path(put, path = "/recordings/{root}/key", request_body = Delivery, responses((status = 204)))]
-pub(super) async fn put_key(
-    State(site): SiteState,
-    peer: Peer,
-    Path(root): Path<String>,
-    Json(delivery): Json<Delivery>,
-) -> Answer<StatusCode> {
-    cell_only(&site.plant.read(), &peer)?;
-    site.room.for_data()?;
 /// Refuses an entry that registers a recording otherwise than as its manifest was
 /// delivered: whoever has a cell's key must not pass another recording's manifest, and
 /// so its key, off as its own.
@@ -126,7 +126,18 @@ pub(in crate::site) async fn as_delivered(
     }))
 }
 
+/// A recording's manifest and its key, sealed to the vault. May be repeated.
+#[utoipa::path(put, path = "/recordings/{root}/key", request_body = Delivery, responses((status = 204)))]
+pub(super) async fn put_key(
+    State(site): SiteState,
+    peer: Peer,
+    Path(root): Path<String>,
+    Json(delivery): Json<Delivery>,
+) -> Answer<StatusCode> {
+    cell_only(&site.plant.read(), &peer)?;
+    site.room.for_data()?;
     let root = cid(&root)?.to_string();
+    not_destroyed(&site.plant.read(), &root)?;
     let bytes = base::to_canonical(&delivery.manifest).map_err(bad)?;
     let signed = SignedManifest::from_bytes(&bytes).map_err(bad)?;
     let keys = signing_keys(&site.plant.read(), &peer.member);
@@ -168,6 +179,10 @@ pub(in crate::site) async fn as_delivered(
             let mut nonce = [0; 12];
             aws_lc_rs::rand::fill(&mut nonce)?;
             work.keys.keep(&recording, &key, nonce)?;
+            // Whoever asked for its end meanwhile may have come before the key.
+            if not_destroyed(&work.plant.read(), &root).is_err() {
+                work.keys.shred(&recording)?;
+            }
         }
         work.blobs.put(&bytes)?;
         Ok(Kept::Whole)
@@ -209,13 +224,21 @@ pub(super) async fn put_recording(
     cell_only(&site.plant.read(), &peer)?;
     site.room.for_data()?;
     let root = cid(&root)?;
+    not_destroyed(&site.plant.read(), &root.to_string())?;
     let stream = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
     let reader = SyncIoBridge::new(stream);
     let blocks = site.blocks.clone();
     let ingested =
         tokio::task::spawn_blocking(move || ingest_car(&blocks, &root, b"", MAX_RECORDING, reader));
     match ingested.await.map_err(fault)? {
-        Ok(report) if report.root.is_some() => Ok(StatusCode::NO_CONTENT),
+        Ok(report) if report.root.is_some() => {
+            // Whoever asked for its end while it came may have come before the pin.
+            let gone = not_destroyed(&site.plant.read(), &root.to_string());
+            if gone.is_err() {
+                site.blocks.remove(&root).map_err(fault)?;
+            }
+            gone.map(|()| StatusCode::NO_CONTENT)
+        }
         Ok(report) => Err(bad(format!("{} blocks are missing", report.missing.len()))),
         Err(IngestError::Store(e)) => {
             // A disk that filled up meanwhile has its own words.
@@ -242,11 +265,15 @@ pub(super) async fn put_checkpoints(
             format!("at most {MAX_CHECKPOINTS} bytes"),
         ));
     }
-    if site.plant.read().recordings.contains_key(&root) {
-        let detail = "the recording is registered: its checkpoints are final";
-        return Err(Problem::new(StatusCode::CONFLICT, detail));
-    }
+    let registered = site.plant.read().recordings.contains_key(&root);
     let kept = tokio::task::spawn_blocking(move || {
+        // A cell that heard no answer to its entry repeats all that came before it.
+        if registered {
+            let same = site.read_named("checkpoints", &root).is_ok_and(|kept| kept == body);
+            let detail = "the recording is registered: its checkpoints are final";
+            let other = || Problem::new(StatusCode::CONFLICT, detail);
+            return same.then_some(()).ok_or_else(other);
+        }
         site.chain_of(&peer.member, &root, &body)?;
         site.keep_named("checkpoints", &root, &body).map_err(fault)
     });
