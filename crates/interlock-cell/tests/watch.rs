@@ -227,3 +227,26 @@ async fn the_status_says_why_it_will_not_move() {
     let unmet: Vec<_> = unmet.map(|reason| reason["rule"].as_str().unwrap()).collect();
     assert_eq!(unmet, ["hold"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_learns_whether_it_is_ready_and_not_why() {
+    let plant = Plant::running().await;
+    plant.up().await;
+    let trust = plant.node("anna").trust;
+    let stranger = transport::client::connect(&trust, None, Some(&id("cell-1"))).unwrap();
+    let asked = async || {
+        let url = format!("https://{}/readyz", plant.listen);
+        let answer = stranger.get(url).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    plant.until_it_says("it is ready", |s| s["ready"] == true).await;
+    assert_eq!(asked().await, (200, "ready\n".to_owned()));
+
+    let order = plant.moving("part-1", 6).await;
+    plant.started(&order).await;
+    let (code, said) = asked().await;
+    let run = run(&order);
+    assert!(code == 503 && said.contains("not ready") && !said.contains(&run), "{said}");
+    let (code, told) = plant.ask("anna", Method::GET, "/readyz").await;
+    assert!(code == 503 && told.contains(&run), "{told}");
+}
