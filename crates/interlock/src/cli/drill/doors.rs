@@ -30,7 +30,10 @@ impl Drill {
         let witness = site.config.server.as_ref().and_then(|server| server.witnesses.first());
         if let Some(witness) = witness {
             let url = format!("{}/add-checkpoint", witness.url.trim_end_matches('/'));
-            doors.push(("witness", self.operator.to_member(&witness.member)?, url));
+            // It answers the site alone, so this is sent as a stolen site would.
+            let http = connect(&site.trust, Some(&site.identity), Some(&witness.member))
+                .map_err(|e| Failure::Failed(e.to_string()))?;
+            doors.push(("witness", http, url));
         }
         if let Some(address) = self.cells.iter().find(|c| c.member == cell) {
             let url = format!("{}/status", address.url.trim_end_matches('/'));
