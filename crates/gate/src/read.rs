@@ -1,7 +1,7 @@
 //! The data gate: what stands before the vault's bytes.
 //!
 //! A read needs a live grant that names the reader and the recording and has
-//! budget left. The caller logs the read before it serves the first byte, and
+//! budget left, also when it asks for no bytes: every read is an entry. The caller logs the read before it serves the first byte, and
 //! the fold debits the budget then, so two reads cannot spend the same bytes.
 
 use base::{Digest, Id, Millis, Refusal, Rule};
@@ -71,6 +71,11 @@ pub fn decide(plant: &Plant, request: &ReadRequest, now: Millis) -> Result<ReadP
     };
     for id in plant.grants.keys().filter(named) {
         match plant.covering_grant(id, &request.reader, &request.root, request.bytes, now) {
+            // The fold lets 0 bytes pass for ever; a grant that is spent is over.
+            Ok(state) if state.used >= state.grant.budget => {
+                let reason = format!("nothing of {} bytes is left", state.grant.budget);
+                closest = refuse(Rule::Budget, reason, "a grant with bytes left".into());
+            }
             Ok(_) => {
                 let read = Read {
                     bytes: request.bytes,

@@ -412,10 +412,13 @@ fn a_live_grant_opens_the_vault_within_its_budget() {
     let other = ReadRequest { root: "bafy2".into(), ..asks("vision", 1, Some(grant)) };
     no_read(&world, &other, NOW, Rule::Grant);
 
-    // What the permit says is what the ledger takes, and then it is spent.
+    // What the permit says is what the ledger takes, and then it is spent: for reads of
+    // nothing, too.
+    reading::decide(&world.plant, &asks("vision", 0, None), NOW).unwrap();
     let permit = reading::decide(&world.plant, &asks("vision", 100, None), NOW).unwrap();
     world.by("site", Body::Read(permit.read().clone()));
     no_read(&world, &asks("vision", 1, None), NOW, Rule::Budget);
+    no_read(&world, &asks("vision", 0, None), NOW, Rule::Budget);
 }
 
 #[test]

@@ -4,7 +4,9 @@
 //! A recording travels in four steps, each of which may be repeated: its key,
 //! sealed to the vault's key of the genesis; its ciphertext as a CAR; its signed
 //! checkpoints; its entry. Then its key is destroyed here, and the rest of it is
-//! taken away. A site that does not answer is tried again; what it refuses for good is set aside with its reason.
+//! taken away, as that of a recording which was destroyed at the site meanwhile. A site
+//! that does not answer is tried again; what it refuses for good is set aside with its
+//! reason.
 
 use crate::{
     cell::Cell,
@@ -12,6 +14,7 @@ use crate::{
     spool::random,
 };
 use api::{Delivery, PREFIX, SealedKey};
+use base::Rule;
 use bytes::Bytes;
 use node::{ClientError, now};
 use proof::entry::Entry;
@@ -45,15 +48,23 @@ const CHUNKS: usize = 8;
 enum Trouble {
     /// Never: the site refused it.
     Refused(String),
+    /// Never, and there is nothing left to do: a recording was destroyed since (410), or
+    /// stands on the ledger already.
+    Over(String),
     /// Not now.
     Later(String),
 }
 
 impl From<ClientError> for Trouble {
     fn from(error: ClientError) -> Self {
-        match error.is_final() {
-            true => Self::Refused(error.to_string()),
-            false => Self::Later(error.to_string()),
+        match &error {
+            ClientError::Problem(problem)
+                if problem.status == 410 || problem.rule == Some(Rule::Replay) =>
+            {
+                Self::Over(error.to_string())
+            }
+            _ if error.is_final() => Self::Refused(error.to_string()),
+            _ => Self::Later(error.to_string()),
         }
     }
 }
@@ -106,7 +117,7 @@ async fn lane(cell: &Arc<Cell>, lane: Lane, before: &AtomicBool) {
                     .await;
                 wait = BACKOFF.0;
             }
-            Err(Trouble::Refused(reason)) => {
+            Err(Trouble::Refused(reason) | Trouble::Over(reason)) => {
                 tracing::error!(
                     what = item.word(),
                     reason,
@@ -197,7 +208,25 @@ async fn submit(cell: &Cell, entry: &Entry) -> Result<(), Trouble> {
     }
 }
 
+/// Delivers a recording, then forgets it; one that is over is only forgotten, so that
+/// its key stays nowhere.
 async fn recording(cell: &Arc<Cell>, parcel: &Parcel) -> Result<(), Trouble> {
+    let recording = &parcel.manifest.claim.recording;
+    match vaulted(cell, parcel).await {
+        Err(Trouble::Over(reason)) => {
+            tracing::warn!(%recording, reason, "nothing of it is delivered any more");
+        }
+        done => done?,
+    }
+    tokio::task::block_in_place(|| {
+        cell.spool.forget(recording).map_err(later)?;
+        cell.spool.tidy();
+        Ok(())
+    })
+}
+
+/// Brings a recording into the vault and onto the ledger.
+async fn vaulted(cell: &Arc<Cell>, parcel: &Parcel) -> Result<(), Trouble> {
     let claim = &parcel.manifest.claim;
     let base = format!("{PREFIX}/recordings/{}", claim.root_cid);
     let key = match cell.spool.keys.get(&claim.recording) {
@@ -223,12 +252,7 @@ async fn recording(cell: &Arc<Cell>, parcel: &Parcel) -> Result<(), Trouble> {
     let log = tokio::fs::read(cell.spool.checkpoints(&claim.recording)).await.map_err(later)?;
     put(cell, &format!("{base}/checkpoints"), "application/jsonl", log.into()).await?;
 
-    submit(cell, &parcel.entry).await?;
-    tokio::task::block_in_place(|| {
-        cell.spool.forget(&claim.recording).map_err(later)?;
-        cell.spool.tidy();
-        Ok(())
-    })
+    submit(cell, &parcel.entry).await
 }
 
 async fn put(cell: &Cell, path: &str, kind: &str, body: Body) -> Result<(), Trouble> {

@@ -18,20 +18,23 @@ use axum::{
 };
 use base::{Id, Millis, Refusal, Rule};
 use futures::{Stream, stream::unfold};
-use policy::{Action, Resource};
+use plant::Plant;
+use policy::{Action, Resource, Role};
 use robot::{Health, Link, Sample};
 use serde::Serialize;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     time::{MissedTickBehavior, interval},
 };
-use transport::{Peer, Problem};
+use transport::{Peer, Place, Places, Problem};
 
 /// The least time between two frames.
 const FRAME: Duration = Duration::from_millis(50);
-/// How many may listen at a time.
+/// How many may listen at a time, and how many of one member. The site has as many for
+/// itself: it asks for people, each of whom it bounds.
 const LISTENERS: usize = 16;
+const OF_ONE: usize = 4;
 /// A comment is sent after this long without a frame, so that a connection that is
 /// gone is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -39,13 +42,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The newest frame and the places of those who listen.
 pub struct Live {
     frames: watch::Sender<Arc<str>>,
-    places: Arc<Semaphore>,
+    members: Places,
+    site: Places,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        let places = Arc::new(Semaphore::new(LISTENERS));
-        Self { frames: watch::Sender::new("".into()), places }
+        Self {
+            frames: watch::Sender::new("".into()),
+            members: Places::new(LISTENERS, OF_ONE),
+            site: Places::new(LISTENERS, LISTENERS),
+        }
     }
 }
 
@@ -159,7 +166,7 @@ struct Listener {
     size: u64,
     frames: watch::Receiver<Arc<str>>,
     closing: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Listener {
@@ -192,10 +199,16 @@ pub async fn live(
     State(cell): State<Arc<Cell>>,
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, Problem> {
     let size = may_watch(&cell, &peer.member)?;
-    let Ok(place) = cell.live.places.clone().try_acquire_owned() else {
-        let detail = format!("{LISTENERS} listeners watch already");
+    let is_site = |plant: &Plant| plant.has_role(&peer.member, Role::Site);
+    let places = match cell.view().plant.as_ref().is_some_and(is_site) {
+        true => &cell.live.site,
+        false => &cell.live.members,
+    };
+    let Some(place) = places.take(peer.member.to_string()) else {
+        let detail = format!("{LISTENERS} listeners watch already, or {OF_ONE} are yours");
         let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-        problem.accepted = Some(format!("at most {LISTENERS} listeners at a time"));
+        let accepted = format!("at most {LISTENERS} listeners at a time, {OF_ONE} of one member");
+        problem.accepted = Some(accepted);
         return Err(problem);
     };
     let listener = Listener {

@@ -4,7 +4,7 @@
 //! machines: an outside processor may not stop its robots. It is a command to the
 //! controller, not a safety function. `/live` and `/view` show the robot at work to
 //! whom the policy in force allows `run.watch`. `/livez` and `/readyz` need no
-//! certificate.
+//! certificate, and say no more than yes or no without one.
 
 use crate::{
     cell::Cell,
@@ -47,11 +47,14 @@ pub fn router(cell: Arc<Cell>) -> Router {
         .with_state(cell)
 }
 
-async fn ready(State(cell): State<Arc<Cell>>) -> Result<&'static str, Problem> {
-    match cell.look(|_, local| local.standing.ready()) {
-        Ok(()) => Ok("ready\n"),
-        Err(why) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)),
-    }
+/// Whether a run could start; why not is for members only, since people's words are in
+/// it.
+async fn ready(peer: Option<Peer>, State(cell): State<Arc<Cell>>) -> Result<&'static str, Problem> {
+    let ready = cell.look(|_, local| local.standing.ready());
+    ready.map(|()| "ready\n").map_err(|why| {
+        let shown = peer.map_or_else(|| "not ready".to_owned(), |_| why);
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, shown)
+    })
 }
 
 /// What may come with a stop: the person for whom the site asks.

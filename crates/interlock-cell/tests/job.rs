@@ -9,7 +9,7 @@ mod common;
 use base::Rule;
 use capture::{Images, States};
 use common::{
-    Plant, id,
+    Lie, Plant, id,
     recording::{open, run},
     words,
 };
@@ -187,4 +187,25 @@ async fn anyone_may_stop_and_motion_without_an_order_is_held() {
     }
     let next = plant.order("part-1", 1);
     plant.ended(&next, Outcome::Finished, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_stays_at_a_cell_whose_delivery_is_over() {
+    let plant = Plant::running().await;
+    plant.up().await;
+    let forgotten = async |words: &str| {
+        plant.delivered().await;
+        plant.until(words, |p| p.spooled().is_empty()).await;
+        let keys = plant.cell_dir().join("cell/spool/keys/keys");
+        assert_eq!(std::fs::read_dir(keys).unwrap().count(), 0, "{words}");
+        assert_eq!(plant.status().await["outbox"]["refused"], 0, "{words}");
+    };
+    plant.site.inside().lie = Some(Lie::Interrupted);
+    let order = plant.order("part-1", 1);
+    plant.ended(&order, Outcome::Finished, 2).await;
+    forgotten("what was delivered unheard is forgotten").await;
+    plant.site.inside().lie = Some(Lie::Destroyed);
+    let order = plant.order("part-2", 1);
+    plant.ended(&order, Outcome::Finished, 0).await;
+    forgotten("what was destroyed meanwhile is forgotten").await;
 }

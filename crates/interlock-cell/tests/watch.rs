@@ -23,8 +23,8 @@ use tokio::time::timeout;
 
 /// Longer than any frame takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What the cell takes at most.
-const LISTENERS: usize = 16;
+/// What the cell takes of one member at most.
+const OF_ONE: usize = 4;
 
 /// Frames as they come.
 struct Frames {
@@ -174,11 +174,16 @@ async fn listeners_are_bounded_and_a_place_comes_free() {
     let plant = Plant::running().await;
     plant.up().await;
     let mut listeners = Vec::new();
-    for _ in 0..LISTENERS {
-        listeners.push(Frames::of(&plant, "anna").await);
+    // All sixteen places, and those that the site has for the people of its console.
+    for (nth, who) in ["anna", "ivan", "olga", "otto", "site"].into_iter().enumerate() {
+        for _ in 0..OF_ONE {
+            listeners.push(Frames::of(&plant, who).await);
+        }
+        let (code, answer) = plant.ask("anna", Method::GET, "/live").await;
+        assert!(code == 503 && answer.contains("4 are yours"), "{nth}: {code} {answer}");
     }
-    let (code, answer) = plant.ask("anna", Method::GET, "/live").await;
-    assert!(code == 503 && answer.contains("16 listeners"), "{code} {answer}");
+    listeners.push(Frames::of(&plant, "site").await);
+    listeners.rotate_left(OF_ONE);
     // Nobody reads, and the cell goes on all the same.
     let order = plant.order("part-1", 1);
     plant.ended(&order, Outcome::Finished, 2).await;
@@ -226,4 +231,27 @@ async fn the_status_says_why_it_will_not_move() {
     let unmet = status["reasons"].as_array().unwrap().iter().filter(|r| r["ok"] == false);
     let unmet: Vec<_> = unmet.map(|reason| reason["rule"].as_str().unwrap()).collect();
     assert_eq!(unmet, ["hold"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_learns_whether_it_is_ready_and_not_why() {
+    let plant = Plant::running().await;
+    plant.up().await;
+    let trust = plant.node("anna").trust;
+    let stranger = transport::client::connect(&trust, None, Some(&id("cell-1"))).unwrap();
+    let asked = async || {
+        let url = format!("https://{}/readyz", plant.listen);
+        let answer = stranger.get(url).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    plant.until_it_says("it is ready", |s| s["ready"] == true).await;
+    assert_eq!(asked().await, (200, "ready\n".to_owned()));
+
+    let order = plant.moving("part-1", 6).await;
+    plant.started(&order).await;
+    let (code, said) = asked().await;
+    let run = run(&order);
+    assert!(code == 503 && said.contains("not ready") && !said.contains(&run), "{said}");
+    let (code, told) = plant.ask("anna", Method::GET, "/readyz").await;
+    assert!(code == 503 && told.contains(&run), "{told}");
 }

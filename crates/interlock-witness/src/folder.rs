@@ -1,7 +1,7 @@
 //! A witness's folder, as `interlock init` makes it.
 //!
 //! ```text
-//! interlock.toml   member and listen address; the rest is for other nodes
+//! interlock.toml   member, site's member and listen address; the rest is for other nodes
 //! anchors.json     the log and its witnesses, of which this is one
 //! sign.key         Ed25519 seed, hexadecimal, mode 0600
 //! sign.next.key    the key that is to take its place; both cosign meanwhile
@@ -35,6 +35,8 @@ const LOG_KEYS: &str = "log-keys.txt";
 pub struct Folder {
     /// Its member name.
     pub member: Id,
+    /// The member that may ask it: the site.
+    pub site: Id,
     /// Where it listens.
     pub listen: SocketAddr,
     /// Its key and the log it knows.
@@ -51,6 +53,7 @@ pub struct Folder {
 struct Config {
     version: u32,
     member: Id,
+    site_member: Id,
     listen: Option<SocketAddr>,
 }
 
@@ -75,6 +78,7 @@ impl Folder {
         Ok(Self {
             core: core(dir)?,
             member: config.member,
+            site: config.site_member,
             listen,
             data: dir.join("data"),
             trust: Trust::load(&tls).context("the trust root in `tls/ca.pem`")?,

@@ -20,7 +20,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-use transport::{ClientAuth, Server};
+use transport::{ClientAuth, Server, peer::only};
 
 /// Cosigns the checkpoints of a plant's ledger.
 #[derive(Parser)]
@@ -32,7 +32,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve `POST /add-checkpoint` over mutual TLS until SIGTERM or SIGINT.
+    /// Serve `POST /add-checkpoint` to the site, over mutual TLS, until SIGTERM or SIGINT.
     Run {
         /// The witness's folder.
         #[arg(long, env = "INTERLOCK_DIR")]
@@ -98,14 +98,15 @@ async fn main() -> Result<()> {
 }
 
 async fn serve(folder: Folder) -> Result<()> {
-    let Folder { member, listen, core, data, trust, identity } = folder;
+    let Folder { member, site, listen, core, data, trust, identity } = folder;
     let clock = Arc::new(|| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
     });
     let vkey = core.vkey().to_string();
     let store = WitnessStore::open(Arc::new(RealFs), &data, core, clock)?;
-    let router = witness_router(Arc::new(store));
+    // To decide on a request costs verifications; others have nothing to ask.
+    let router = only(witness_router(Arc::new(store)), site);
     let server = Server::new(router, &trust, &identity, ClientAuth::Required)?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("`{listen}`"))?;
     let address = listener.local_addr()?;

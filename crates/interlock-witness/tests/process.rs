@@ -40,9 +40,12 @@ fn folder(dir: &Path) -> (Trust, Identity) {
     std::fs::create_dir_all(&tls).unwrap();
     witness.save(&tls, "node").unwrap();
     asker.save(&tls, "asker").unwrap();
+    let member = authority.issue(&"operator".parse().unwrap(), &hosts, validity).unwrap();
+    member.save(&tls, "member").unwrap();
     write_public(&tls.join("ca.pem"), authority.certificate().as_bytes()).unwrap();
     write_secret(&dir.join("sign.key"), Digest([2; 32]).to_string().as_bytes()).unwrap();
-    let config = "version = 1\nmember = \"w1\"\nlisten = \"127.0.0.1:0\"\nsite = \"unused\"\n";
+    let config = "version = 1\nmember = \"w1\"\nsite_member = \"site\"\n\
+                  listen = \"127.0.0.1:0\"\nsite = \"unused\"\n";
     write_public(&dir.join("interlock.toml"), config.as_bytes()).unwrap();
     let policy = serde_json::to_string(&policy()).unwrap();
     let anchors = format!("{{\"site\":\"plant\",\"log\":{policy}}}");
@@ -88,6 +91,13 @@ async fn a_killed_witness_remembers() {
     let url = format!("https://{address}/add-checkpoint");
     let (signed, first) = body(&[b"a"], 0, vec![]);
     assert!(stranger.post(&url).body(first.clone()).send().await.is_err(), "no certificate");
+    let member = Identity::load(&dir.path().join("tls"), "member").unwrap();
+    let member = client::connect(&trust, Some(&member), Some(&server)).unwrap();
+    for body in [first.clone(), vec![b'x'; 1 << 10]] {
+        let answer = member.post(&url).body(body).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 403, "another than the site");
+        assert!(answer.text().await.unwrap().contains("`site` alone"));
+    }
     let answer = http.post(&url).body(first).send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 200);
     let line = answer.bytes().await.unwrap();
@@ -136,7 +146,7 @@ fn check_says_what_is_wrong() {
     let (sound, text) = check();
     assert!(!sound && text.contains("64 lower-case hexadecimal digits"), "{text}");
     let config = dir.path().join("interlock.toml");
-    std::fs::write(&config, "version = 1\nmember = \"w1\"\n").unwrap();
+    std::fs::write(&config, "version = 1\nmember = \"w1\"\nsite_member = \"site\"\n").unwrap();
     let (sound, text) = check();
     assert!(!sound && text.contains("no `listen` address"), "{text}");
 }

@@ -31,7 +31,7 @@ fn folder(dir: &Path) {
     issued.save(&tls, "node").unwrap();
     write_public(&tls.join("ca.pem"), authority.certificate().as_bytes()).unwrap();
     write_secret(&dir.join("sign.key"), Digest([2; 32]).to_string().as_bytes()).unwrap();
-    let config = "version = 1\nmember = \"w1\"\nlisten = \"127.0.0.1:0\"\n";
+    let config = "version = 1\nmember = \"w1\"\nsite_member = \"site\"\nlisten = \"127.0.0.1:0\"\n";
     write_public(&dir.join("interlock.toml"), config.as_bytes()).unwrap();
     let witness = VKey::new("witness.example/w1", KeyKind::Witness, public(2)).unwrap();
     let policy = LogPolicy::new(ORIGIN, log(1), vec![witness], 1).unwrap();

@@ -4,11 +4,7 @@
 
 mod common;
 
-use common::{
-    Plant,
-    house::{House, Parcel, ended, started},
-    id,
-};
+use common::{Plant, house::House, id};
 use node::{fresh_nonce, now};
 use plant::{Body, body::Hold};
 use reqwest::{Method, StatusCode};
@@ -68,30 +64,10 @@ fn lose(plant: &mut Plant) {
     plant.site.wait().unwrap();
 }
 
-/// A recording as a cell delivers it: key, blocks, checkpoints, entry.
-async fn deliver(house: &House) -> Parcel {
-    let order = house.order("cell-1").await;
-    let one = house.plant.machine("cell-1").0;
-    let parcel = Parcel::of(&one, order, "state", b"one");
-    let root = vault::address::parse_cid(&parcel.manifest.root_cid).unwrap();
-    let mut car = vault::car::CarWriter::new(Vec::new(), &root).unwrap();
-    car.block(&root, b"one").unwrap();
-    let told = [
-        house.put_key("cell-1", &parcel, &parcel.signed(&one)).await,
-        house.put("cell-1", &root.to_string(), car.finish().unwrap()).await,
-        house.put_checkpoints("cell-1", &parcel, parcel.body()).await,
-    ];
-    assert!(told.iter().all(|(status, _)| *status == StatusCode::NO_CONTENT), "{told:?}");
-    for body in [started(order), ended(order), parcel.entry(&one)] {
-        house.plant.state_by_file("cell-1", &body).await;
-    }
-    parcel
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_site_comes_back_from_its_backup_and_an_old_one_never_forks() {
     let mut house = House::open().await;
-    let parcel = deliver(&house).await;
+    let parcel = house.delivered().await;
     house.grant(&parcel).await;
     let dir = house.plant.dir.path().to_owned();
     let at = |name: &str| dir.join(name).display().to_string();

@@ -4,7 +4,7 @@
 
 mod common;
 
-use base::sha256;
+use base::{Digest, sha256};
 use common::{
     house::{House, Parcel, ended, started},
     id,
@@ -12,7 +12,7 @@ use common::{
 use node::{Client, Granted, Node, now, rotation::Turn};
 use plant::{
     Body,
-    body::{Change, Member, RevokeGrant, SetPolicy},
+    body::{Change, Member, Recording, RevokeGrant, SetPolicy, Shred},
 };
 use proof::{
     log::{append_signature_lines, cosign},
@@ -20,7 +20,7 @@ use proof::{
 };
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cell_leaves_keys_of_its_own_runs_recordings_only() {
@@ -247,12 +247,163 @@ async fn cosignatures_are_taken_from_cells_and_witnesses_and_never_go_back() {
             if newest.size() > old.size() {
                 break newest;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let limit = std::time::Duration::from_secs(60);
+    let limit = Duration::from_secs(60);
     let new = tokio::time::timeout(limit, grown).await.expect("a larger log is witnessed");
     // A larger log counts, whatever the cell's clock says.
     assert_eq!(leave("cell-1", by("cell-1", &one, &new, 1)).await, StatusCode::NO_CONTENT);
     assert_eq!(leave("cell-1", whole).await, StatusCode::CONFLICT);
+}
+
+/// Waits until the site has stated that a recording's key is destroyed.
+async fn destroyed(house: &House, root: &str) {
+    let auditor = house.plant.machine("auditor").1;
+    let gone = async {
+        loop {
+            let recordings: Value = auditor.get("/state/recordings").await.unwrap();
+            if recordings[root]["shredded"] == true {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("its key is destroyed");
+}
+
+fn shred(root: &str) -> Body {
+    Body::Shred(Shred { reason: "over".into(), root: root.into() })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_is_registered_as_it_was_delivered_and_never_under_anothers_manifest() {
+    let house = House::open().await;
+    let theirs = house.delivered().await;
+    let (one, two) = (house.plant.machine("cell-1").0, house.plant.machine("cell-2").0);
+    let order = house.order("cell-2").await;
+    for body in [started(order), ended(order)] {
+        house.plant.state_by_file("cell-2", &body).await;
+    }
+    let own = Parcel::of(&two, order, "state", b"two");
+    let Body::Recording(honest) = own.entry(&two) else { panic!("a recording") };
+    let manifest = theirs.signed(&one).digest().unwrap();
+    let submit = async |recording: &Recording| {
+        let body = Body::Recording(recording.clone());
+        let entry = two.sign(&body, now(), node::fresh_nonce().unwrap()).unwrap();
+        let request = house.plant.machine("cell-2").1.request(Method::POST, "/api/v1/entries");
+        let request = request.header("content-type", "application/json");
+        let answer = request.body(entry.bytes().unwrap()).send().await.unwrap();
+        (answer.status(), answer.json::<Value>().await.unwrap())
+    };
+    let (early, said) = submit(&honest).await;
+    assert_eq!(early, StatusCode::CONFLICT, "{said}");
+    let taken = house.put_key("cell-2", &own, &own.signed(&two)).await;
+    assert_eq!(taken.0, StatusCode::NO_CONTENT, "{}", taken.1);
+    let other = Digest([7; 32]);
+    for (name, recording, status) in [
+        ("another's manifest", Recording { manifest, ..honest.clone() }, StatusCode::FORBIDDEN),
+        ("another key", Recording { commitment: other, ..honest.clone() }, StatusCode::FORBIDDEN),
+        (
+            "another stream",
+            Recording { stream: id("camera"), ..honest.clone() },
+            StatusCode::FORBIDDEN,
+        ),
+        (
+            "another's root",
+            Recording { root: theirs.manifest.root_cid.clone(), ..honest.clone() },
+            StatusCode::FORBIDDEN,
+        ),
+        (
+            "a path",
+            Recording { root: "../keys/x".into(), ..honest.clone() },
+            StatusCode::BAD_REQUEST,
+        ),
+    ] {
+        let (found, said) = submit(&recording).await;
+        assert_eq!(found, status, "{name}: {said}");
+        if status == StatusCode::FORBIDDEN {
+            assert_eq!(said["rule"], "target", "{name}: {said}");
+        }
+    }
+    let auditor = house.plant.machine("auditor").1;
+    let refused: Vec<Value> = auditor.get("/entries?word=refused").await.unwrap();
+    assert_eq!(refused.len(), 4, "they are on record");
+    // Heard or not, the same entry is the same.
+    let body = Body::Recording(honest);
+    let entry = two.sign(&body, now(), node::fresh_nonce().unwrap()).unwrap();
+    let client = house.plant.machine("cell-2").1;
+    let known = [client.submit(&entry).await, client.submit(&entry).await];
+    assert_eq!(known.map(|submitted| submitted.unwrap().known), [false, true]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_the_ledger_does_not_name_is_neither_sealed_nor_destroyed() {
+    let house = House::open().await;
+    let (first, second) = (house.delivered().await, house.delivered_of(b"other").await);
+    let root = first.manifest.root_cid.clone();
+    let grant = house.grant(&first).await;
+    // The vault holds another recording's key under the name of the first.
+    let folder = house.plant.folder("site").join("data/keys");
+    let none = |_: &mut [u8]| Err(std::io::Error::other("there is a master key"));
+    let keys = vault::keys::KeyVault::open(&folder, none).unwrap();
+    keys.shred(&first.manifest.recording).unwrap();
+    keys.keep(&first.manifest.recording, &second.key, [9; 12]).unwrap();
+    let analyst = house.plant.machine("analyst").1;
+    let request = analyst.request(Method::POST, &format!("/api/v1/grants/{grant}/keys/{root}"));
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    for parcel in [&first, &second] {
+        let shred = shred(&parcel.manifest.root_cid);
+        house.plant.state_witnessed("officer-1", &shred).await;
+    }
+    destroyed(&house, &second.manifest.root_cid).await;
+    let left = keys.list().unwrap();
+    assert_eq!(left, std::slice::from_ref(&first.manifest.recording), "not its own key");
+    let auditor = house.plant.machine("auditor").1;
+    let recordings: Value = auditor.get("/state/recordings").await.unwrap();
+    assert_eq!(recordings[&root]["shredded"], false);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_is_repeated_whole_and_brings_nothing_back_that_was_destroyed() {
+    let house = House::open().await;
+    let parcel = house.delivered().await;
+    let one = house.plant.machine("cell-1").0;
+    let root = parcel.manifest.root_cid.clone();
+    let again = async || {
+        [
+            house.put_key("cell-1", &parcel, &parcel.signed(&one)).await,
+            house.put_car("cell-1", &parcel, b"one").await,
+            house.put_checkpoints("cell-1", &parcel, parcel.body()).await,
+        ]
+        .map(|(status, _)| status)
+    };
+    // The cell did not hear that its entry was taken.
+    assert_eq!(again().await, [StatusCode::NO_CONTENT; 3]);
+    let cut = [&parcel.chain[0][..], b"\n"].concat();
+    let (other, said) = house.put_checkpoints("cell-1", &parcel, cut).await;
+    assert_eq!(other, StatusCode::CONFLICT, "{said}");
+
+    house.plant.state_by_file("officer-1", &shred(&root)).await;
+    destroyed(&house, &root).await;
+    let late = again().await;
+    assert_eq!(late, [StatusCode::GONE, StatusCode::GONE, StatusCode::NO_CONTENT]);
+    let key = format!("data/keys/keys/{}.key", parcel.manifest.recording);
+    assert!(!house.plant.folder("site").join(key).exists(), "the key is not back");
+    let analyst = house.plant.machine("analyst").1;
+    let block = house.status(&analyst, &format!("/ipfs/{root}?format=raw")).await;
+    assert_eq!(block, StatusCode::GONE, "nor is the ciphertext");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_site_keeps_is_for_its_own_eyes() {
+    let house = House::open().await;
+    let parcel = house.recorded().await;
+    let data = house.plant.folder("site").join("data");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for kind in ["manifests", "checkpoints"] {
+        let file = data.join(kind).join(&parcel.manifest.root_cid);
+        assert_eq!((mode(&data.join(kind)), mode(&file)), (0o700, 0o600), "{kind}");
+    }
 }

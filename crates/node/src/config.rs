@@ -74,8 +74,9 @@ pub struct ServerConfig {
     /// below the plant's freshness bound, or the cells stop; default 2000.
     #[serde(default = "default_refresh")]
     pub refresh_ms: u64,
-    /// How many entries one member may submit in a minute, so that a million tiny
-    /// ones cost what is meant to be kept for ever; default 6000.
+    /// How many entries one member may submit in a minute, and how many reads of one
+    /// member are logged, so that a million tiny ones do not cost what is meant to be
+    /// kept for ever; default 6000.
     #[serde(default = "default_entries")]
     pub entries_a_minute: u64,
     /// The cells that the console shows and stops.

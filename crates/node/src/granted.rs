@@ -15,6 +15,7 @@ use proof::{
     recording::{SignedCheckpoint, SignedManifest, verify_chain},
 };
 use std::{collections::BTreeMap, io};
+use transport::client::patiently;
 use vault::{
     Cid,
     fetch::{BlockGetter, fetch, fetch_leaves},
@@ -45,7 +46,9 @@ fn unproven(what: &str, e: impl std::fmt::Display) -> GrantedError {
     GrantedError::Unproven(format!("{what}: {e}"))
 }
 
-/// A grant whose whole chain was verified from this node's own anchors.
+/// A grant whose whole chain was verified from this node's own anchors. Each block and
+/// key that it reads is an entry at the site, which logs so many a minute: beyond, the
+/// reader waits.
 pub struct Granted<'a> {
     node: &'a Node,
     client: &'a Client,
@@ -130,7 +133,8 @@ impl<'a> Granted<'a> {
     pub async fn key(&self, root: &str) -> Result<StreamKey, GrantedError> {
         let manifest = self.manifest(root)?;
         let path = format!("/grants/{}/keys/{root}", self.id);
-        let sealed: SealedKey = self.client.post(&path, &serde_json::Value::Null).await?;
+        let ask = || self.client.post(&path, &());
+        let sealed: SealedKey = patiently(ask).await?;
         let wrapped = WrappedKey { enc: sealed.enc, ciphertext: sealed.ciphertext };
         let aad = [root.as_bytes(), &self.grant.terms_digest().0].concat();
         let secrets = self.node.seal_keys().map_err(|e| GrantedError::Local(e.to_string()))?;
@@ -227,11 +231,13 @@ fn manifest(plant: &Plant, dossier: &Dossier, root: &str) -> Result<SignedManife
 #[async_trait::async_trait]
 impl BlockGetter for Granted<'_> {
     async fn block(&self, cid: &Cid) -> io::Result<Vec<u8>> {
-        let request = self
-            .client
-            .request(reqwest::Method::GET, &format!("/ipfs/{cid}?format=raw"))
-            .header(vault::gateway::GRANT_HEADER, self.id.to_string());
-        let answer = request.send().await.map_err(io::Error::other)?;
-        transport::client::read(answer, 1 << 20).await.map_err(io::Error::other)
+        let ask = || async {
+            let request = self
+                .client
+                .request(reqwest::Method::GET, &format!("/ipfs/{cid}?format=raw"))
+                .header(vault::gateway::GRANT_HEADER, self.id.to_string());
+            transport::client::read(request.send().await?, 1 << 20).await
+        };
+        patiently(ask).await.map_err(io::Error::other)
     }
 }

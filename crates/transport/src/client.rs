@@ -11,13 +11,17 @@ use crate::{
     tls::{Identity, TlsError, Trust, client_config},
 };
 use axum::http::{StatusCode, header::CONTENT_TYPE};
-use base::Id;
+use base::{Id, Rule};
 use reqwest::{Client, Response, redirect::Policy};
 use serde::de::DeserializeOwned;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The most bytes of a problem that are read (64 KiB).
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;
+/// How long [`patiently`] asks again: longer than the minute of any limit.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// The pause before it does; each attempt may be put on record.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// A client in three PEM texts, for any member of the site as server.
 pub fn build(ca_pem: &str, cert_pem: &str, key_pem: &str) -> Result<Client, TlsError> {
@@ -70,6 +74,28 @@ impl AnswerError {
     /// Whether the server said that repeating the same request is of no use.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Problem(problem) if problem.is_final())
+    }
+}
+
+/// Asks again for a while when the server refuses by `limit`: it counts by the minute,
+/// and who reads more than that in one is as honest as who reads less.
+///
+/// # Errors
+/// That of the last attempt.
+pub async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, AnswerError>
+where
+    F: Future<Output = Result<T, AnswerError>>,
+{
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match ask().await {
+            Err(AnswerError::Problem(problem))
+                if problem.rule == Some(Rule::Limit) && Instant::now() < end =>
+            {
+                tokio::time::sleep(PAUSE).await;
+            }
+            done => return done,
+        }
     }
 }
 

@@ -7,10 +7,13 @@
 
 use crate::problem::Problem;
 use axum::{
-    extract::{FromRequestParts, OptionalFromRequestParts},
+    Router,
+    extract::{FromRequestParts, OptionalFromRequestParts, Request},
     http::{StatusCode, request::Parts},
+    middleware::{Next, from_fn},
+    response::IntoResponse,
 };
-use base::{Digest, Id, Millis, sha256};
+use base::{Digest, Id, Millis, Refusal, Rule, sha256};
 use std::net::SocketAddr;
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate};
 
@@ -138,6 +141,25 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Peer {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
         Ok(parts.extensions.get().cloned())
     }
+}
+
+/// Routes for one member: everybody else is refused before a body is read.
+pub fn only(router: Router, member: Id) -> Router {
+    router.layer(from_fn(move |peer: Peer, request: Request, next: Next| {
+        let refusal = (peer.member != member).then(|| Refusal {
+            who: peer.member.to_string(),
+            what: format!("`{}`", request.uri().path()),
+            rule: Rule::Policy,
+            reason: format!("it is answered to `{member}` alone"),
+            accepted: format!("a request of `{member}`"),
+        });
+        async move {
+            match refusal {
+                Some(refusal) => Problem::from(refusal).into_response(),
+                None => next.run(request).await,
+            }
+        }
+    }))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! Places for connections: so many in all, and so many for one holder, which is a
-//! member where there are certificates and an address where there are none.
+//! Places for connections and streams: so many in all, and so many for one holder,
+//! which is a member where there are certificates and an address where there are none.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// The places of one server.
+/// The places of one server, or for one thing that it serves.
 #[derive(Clone)]
 pub struct Places(Arc<Inner>);
 

@@ -49,6 +49,10 @@ pub enum Lie {
     Unheard,
     /// Recordings are taken when this is over.
     Slow,
+    /// A recording's entry is taken, and the answer is lost.
+    Interrupted,
+    /// Every recording was destroyed.
+    Destroyed,
 }
 
 /// The keys of a log and of its witness.
@@ -267,6 +271,10 @@ async fn submit(State(site): State<Site>, body: Bytes) -> Answer<Json<api::Submi
     site.there()?;
     let entry: Entry = serde_json::from_slice(&body).unwrap();
     let submitted = site.append(&entry)?;
+    let recording = entry.statement.body.get("recording").is_some();
+    if recording && !submitted.known && site.inside().lie == Some(Lie::Interrupted) {
+        return Err(Problem::new(StatusCode::BAD_GATEWAY, "the answer is lost"));
+    }
     site.answer().await;
     Ok(Json(submitted))
 }
@@ -282,6 +290,9 @@ async fn recording_key(
     Json(delivery): Json<api::Delivery>,
 ) -> Answer<StatusCode> {
     site.there()?;
+    if site.inside().lie == Some(Lie::Destroyed) {
+        return Err(Problem::new(StatusCode::GONE, "nothing of it is kept any more"));
+    }
     site.inside().keys.insert(root, delivery);
     Ok(StatusCode::NO_CONTENT)
 }
@@ -306,6 +317,11 @@ async fn checkpoints(
     body: Bytes,
 ) -> Answer<StatusCode> {
     site.there()?;
-    site.inside().checkpoints.insert(root, body.to_vec());
-    Ok(StatusCode::NO_CONTENT)
+    let mut inside = site.inside();
+    let registered = inside.plant.recordings.contains_key(&root);
+    let kept = inside.checkpoints.entry(root).or_insert_with(|| body.to_vec());
+    match registered && kept[..] != body[..] {
+        true => Err(Problem::new(StatusCode::CONFLICT, "its checkpoints are final")),
+        false => Ok(StatusCode::NO_CONTENT),
+    }
 }

@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base::Id;
+use futures::StreamExt;
 use node::{Node, config::CellAddress, now};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{sync::Mutex, time::timeout};
-use transport::{Problem, client::AnswerError};
+use transport::{Places, Problem, client::AnswerError};
 
 /// For how long what a cell said is shown to others who ask.
 const FRESH: Duration = Duration::from_millis(500);
@@ -29,6 +30,10 @@ const FRESH: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// How long it may take to stop; its controller has to answer.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// How many watch one cell at a time, which is what it allows the site, and how many
+/// times one person does.
+const WATCHERS: usize = 16;
+const OF_ONE: usize = 4;
 /// The most bytes of a cell's status.
 const MAX_STATUS: usize = 1024 * 1024;
 /// The most bytes of a picture.
@@ -46,6 +51,8 @@ pub struct Cells(BTreeMap<Id, Cell>);
 struct Cell {
     url: String,
     http: Client,
+    /// Who watches it.
+    watching: Places,
     /// What it said last; the lock lets one request ask for all.
     last: Mutex<Option<(Instant, CellCard)>>,
 }
@@ -57,7 +64,10 @@ impl Cells {
         for CellAddress { member, url } in addresses {
             let http = transport::client::connect(&node.trust, Some(&node.identity), Some(member))?;
             let url = url.trim_end_matches('/').to_owned();
-            cells.insert(member.clone(), Cell { url, http, last: Mutex::new(None) });
+            cells.insert(
+                member.clone(),
+                Cell { url, http, watching: Places::new(WATCHERS, OF_ONE), last: Mutex::new(None) },
+            );
         }
         Ok(Self(cells))
     }
@@ -67,15 +77,25 @@ impl Cells {
         futures::future::join_all(self.0.iter().map(|(id, cell)| cell.card(id))).await
     }
 
-    /// The cell's states as they come, server-sent events.
-    pub async fn live(&self, id: &Id) -> Answer<Response> {
+    /// The cell's states as they come, server-sent events. To the cell all who watch
+    /// here are the site, so it is here that nobody takes the others' places.
+    pub async fn live(&self, id: &Id, member: &Id) -> Answer<Response> {
         let cell = self.get(id)?;
+        let place = cell.watching.take(member.to_string()).ok_or_else(|| {
+            let detail = format!("`{member}` watches cell `{id}` {OF_ONE} times, or too many do");
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
+        })?;
         let answer = cell.ask(id, cell.get("/live"), PATIENCE).await?;
         if !kind(&answer).is_some_and(|k| k.starts_with("text/event-stream")) {
             return Err(odd(id, "something else than events"));
         }
         let kind = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
-        Ok((kind, Body::from_stream(answer.bytes_stream())).into_response())
+        let frames = answer.bytes_stream().map(move |frame| {
+            // The stream holds its place for as long as it runs.
+            let _ = &place;
+            frame
+        });
+        Ok((kind, Body::from_stream(frames)).into_response())
     }
 
     /// The newest picture of the run.

@@ -197,7 +197,7 @@ async fn cells(State(desk): DeskState, peer: Peer) -> Answer<Json<Vec<CellCard>>
 ))]
 async fn live(State(desk): DeskState, peer: Peer, Path(cell): Path<String>) -> Answer<Response> {
     let cell = desk.watchable(&peer, &cell)?;
-    desk.cells.live(&cell).await
+    desk.cells.live(&cell, &peer.member).await
 }
 
 /// The newest picture of the run in progress, or of the last one. Its headers

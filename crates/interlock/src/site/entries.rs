@@ -6,6 +6,7 @@ use super::{
     http::{Answer, SiteState, check, fault, not_logged},
     index::Filter,
     legible,
+    recordings::as_delivered,
 };
 use api::{Event, Explanation, Logged, OrderDraft, Submitted};
 use axum::{
@@ -17,7 +18,7 @@ use axum::{
 use base::{Digest, Refusal, Rule};
 use ledger::{AppendError, Appended};
 use node::now;
-use plant::Plant;
+use plant::{Plant, body::Report};
 use proof::entry::Entry;
 use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
@@ -51,14 +52,18 @@ pub(super) async fn submit(
     body: Body,
 ) -> Answer<Json<Submitted>> {
     site.enrolled(&peer, "to submit an entry")?;
-    if let Err(refusal) = within_budget(&site, &peer) {
+    // Each attempt counts: one that is refused costs a verification.
+    if let Err(refusal) = site.within(&site.submitted, &peer, "to submit an entry".into()) {
         site.refuse("entry", peer.member.as_str(), None, &refusal).await;
         return Err(refusal.into());
     }
     let entry = parse(&body)?;
     legible::check(&site.plant.read(), &entry)?;
-    delivered(&site, &entry)?;
-    let (id, appended) = match site.take(&entry).await {
+    let taken = match delivered(&site, &peer, &entry).await {
+        Ok(()) => site.take(&entry).await,
+        Err(problem) => Err(problem),
+    };
+    let (id, appended) = match taken {
         Ok(taken) => taken,
         Err(problem) => {
             if let (Some(refusal), Ok(id)) = (problem.refusal(), entry.id()) {
@@ -103,21 +108,6 @@ impl Site {
     }
 }
 
-/// Each attempt counts: one that is refused costs a verification.
-fn within_budget(site: &Site, peer: &Peer) -> Result<(), Refusal> {
-    if site.submitted.spend(peer.member.as_str(), 1, now()) {
-        return Ok(());
-    }
-    let most = site.node.config.server.as_ref().map_or(0, |server| server.entries_a_minute);
-    Err(Refusal {
-        who: peer.member.to_string(),
-        what: "to submit an entry".into(),
-        rule: Rule::Limit,
-        reason: format!("{most} entries were submitted in this minute"),
-        accepted: format!("at most {most} a minute; try again in a minute"),
-    })
-}
-
 /// Whom a refusal is about: an entry whose signature did not hold says nothing about
 /// the member that it names, and something about who brought it.
 fn attributed(refusal: Refusal, peer: &Peer, entry: &Entry) -> Refusal {
@@ -130,13 +120,17 @@ fn attributed(refusal: Refusal, peer: &Peer, entry: &Entry) -> Refusal {
     Refusal { who: peer.member.to_string(), what, ..refusal }
 }
 
-/// The pictures that a report names must be here before it is logged, or its
-/// passport could never be issued.
-fn delivered(site: &Site, entry: &Entry) -> Answer<()> {
-    let Ok(plant::Body::Report(report)) = serde_json::from_value(entry.statement.body.clone())
-    else {
-        return Ok(());
-    };
+/// What an entry names must be here before it is logged, and be what the entry says.
+async fn delivered(site: &Arc<Site>, peer: &Peer, entry: &Entry) -> Answer<()> {
+    match serde_json::from_value(entry.statement.body.clone()) {
+        Ok(plant::Body::Report(report)) => pictures(site, &report),
+        Ok(plant::Body::Recording(recording)) => as_delivered(site, peer, recording).await,
+        _ => Ok(()),
+    }
+}
+
+/// Without its pictures a report's passport could never be issued.
+fn pictures(site: &Site, report: &Report) -> Answer<()> {
     for picture in &report.pictures {
         if !site.blobs.has(&picture.sha256) {
             let detail =

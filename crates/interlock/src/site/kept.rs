@@ -4,6 +4,7 @@ use super::Site;
 use std::{
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     thread,
 };
 
@@ -11,9 +12,11 @@ impl Site {
     /// Keeps a file of the site's under a name that was validated before.
     pub(super) fn keep_named(&self, kind: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
         let dir = self.node.dir.join("data").join(kind);
-        fs::create_dir_all(&dir)?;
+        // A passport holds a report's pictures.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let temporary = dir.join(format!(".{name}.{:?}", thread::current().id()));
-        let mut file = File::create(&temporary)?;
+        let mut file =
+            File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, dir.join(name))?;

@@ -28,7 +28,7 @@ mod witness;
 pub use http::openapi;
 
 use anyhow::{Context, Result, bail};
-use base::{Digest, Millis, Refusal, to_canonical};
+use base::{Digest, Millis, Refusal, Rule, to_canonical};
 use blobs::Blobs;
 use clocks::Clocks;
 use fold::{Checked, Fold, Shared, Unfit};
@@ -53,7 +53,7 @@ use tokio::{
     net::TcpListener,
     sync::{RwLock, broadcast, watch},
 };
-use transport::{ClientAuth, Identity, Limiter, Server};
+use transport::{ClientAuth, Identity, Limiter, Peer, Places, Server};
 use vault::{keys::KeyVault, store::Store as BlockStore};
 use wait::Waiting;
 
@@ -81,6 +81,9 @@ pub struct Site {
     refusals: Limiter,
     /// Entries that each member may submit in a minute.
     submitted: Limiter,
+    /// Reads of each member that the site logs in a minute; apart from what is
+    /// submitted, so that nobody who reads is kept from placing a hold.
+    reads: Limiter,
     /// Bytes of files that each member may store in an hour.
     uploads: Limiter,
     clocks: Arc<Clocks>,
@@ -92,6 +95,8 @@ pub struct Site {
     cosigned: Mutex<()>,
     /// Who waits for a checkpoint.
     waiting: Waiting,
+    /// Who listens to entries.
+    listening: Places,
     /// Whether serving ends.
     ending: watch::Sender<bool>,
 }
@@ -164,6 +169,7 @@ impl Site {
         let blobs = Blobs::open(data.join("blobs"))?;
         let refusals = Limiter::new(20, Duration::from_secs(60));
         let submitted = Limiter::new(server.entries_a_minute, Duration::from_secs(60));
+        let reads = Limiter::new(server.entries_a_minute, Duration::from_secs(60));
         let uploads = Limiter::new(UPLOADS_AN_HOUR, Duration::from_secs(3600));
         Ok(Arc::new(Self {
             node,
@@ -177,12 +183,14 @@ impl Site {
             events,
             refusals,
             submitted,
+            reads,
             uploads,
             clocks,
             room,
             signing: RwLock::default(),
             cosigned: Mutex::default(),
             waiting: Waiting::default(),
+            listening: events::places(),
             ending: watch::Sender::new(false),
         }))
     }
@@ -287,6 +295,22 @@ impl Site {
         let _same_key = self.signing.read().await;
         let entry = self.node.sign(body, now(), nonce).map_err(|e| stopped(&e))?;
         self.append(&entry).await
+    }
+
+    /// Refuses more entries of a member's making than so many a minute, which `made`
+    /// counts: the ledger is kept for ever, and each entry ages the orders that wait.
+    fn within(&self, made: &Limiter, peer: &Peer, what: String) -> Result<(), Refusal> {
+        if made.spend(peer.member.as_str(), 1, now()) {
+            return Ok(());
+        }
+        let most = self.node.config.server.as_ref().map_or(0, |server| server.entries_a_minute);
+        Err(Refusal {
+            who: peer.member.to_string(),
+            what,
+            rule: Rule::Limit,
+            reason: format!("it was done {most} times in this minute"),
+            accepted: format!("at most {most} times a minute; try again in a minute"),
+        })
     }
 
     /// Puts a refusal on record, bounded in rate for each peer.

@@ -67,7 +67,12 @@ pub fn ended(order: Digest) -> Body {
 
 /// A recording for the analyst to read, for ten minutes.
 pub fn grant(order: Digest, root: &str) -> Body {
-    Body::Grant(Grant {
+    Body::Grant(granting(order, root))
+}
+
+/// What such a grant says.
+pub fn granting(order: Digest, root: &str) -> Grant {
+    Grant {
         budget: 1000,
         not_after: now().plus(600_000),
         not_before: now(),
@@ -76,7 +81,7 @@ pub fn grant(order: Digest, root: &str) -> Body {
         purpose: "a look".into(),
         recordings: BTreeSet::from([root.to_owned()]),
         terms: Vec::new(),
-    })
+    }
 }
 
 /// What a cell delivers of one stream.
@@ -180,12 +185,48 @@ impl House {
 
     /// A run of `cell-1` with one recording, whose key and checkpoints are delivered.
     pub async fn recorded(&self) -> Parcel {
+        self.recorded_of(b"one").await
+    }
+
+    async fn recorded_of(&self, content: &[u8]) -> Parcel {
         let order = self.order("cell-1").await;
         let cell = self.plant.machine("cell-1").0;
-        let parcel = Parcel::of(&cell, order, "state", b"one");
+        let parcel = Parcel::of(&cell, order, "state", content);
         self.put_key("cell-1", &parcel, &parcel.signed(&cell)).await;
         self.put_checkpoints("cell-1", &parcel, parcel.body()).await;
         parcel
+    }
+
+    /// A run of `cell-1` that is over, with its one recording in the vault and on the
+    /// ledger.
+    pub async fn delivered(&self) -> Parcel {
+        self.delivered_of(b"one").await
+    }
+
+    /// The same, whose leaf holds `content`.
+    pub async fn delivered_of(&self, content: &[u8]) -> Parcel {
+        let parcel = self.recorded_of(content).await;
+        let cell = self.plant.machine("cell-1").0;
+        let (status, said) = self.put_car("cell-1", &parcel, content).await;
+        assert_eq!(status, StatusCode::NO_CONTENT, "{said}");
+        let order = parcel.manifest.order;
+        for body in [started(order), ended(order), parcel.entry(&cell)] {
+            self.plant.state_by_file("cell-1", &body).await;
+        }
+        parcel
+    }
+
+    /// The ciphertext of a recording of one leaf.
+    pub async fn put_car(
+        &self,
+        member: &str,
+        parcel: &Parcel,
+        content: &[u8],
+    ) -> (StatusCode, Value) {
+        let root = vault::address::parse_cid(&parcel.manifest.root_cid).unwrap();
+        let mut car = vault::car::CarWriter::new(Vec::new(), &root).unwrap();
+        car.block(&root, content).unwrap();
+        self.put(member, &root.to_string(), car.finish().unwrap()).await
     }
 
     /// Grants the analyst a recording; the grant is witnessed.

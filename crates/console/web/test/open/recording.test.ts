@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { asBlob, OpenError, openRecording, SealedRecording, type Options, type Progress, type States } from "../../src/lib/open";
 import { parseCid, verifyBlock } from "../../src/lib/open/cid";
 import { leavesOf } from "../../src/lib/open/dag";
@@ -230,6 +230,31 @@ describe.skipIf(SEALED === "")("a granted recording", () => {
   it.each(attacks)("is not opened with %s", async (_, kind, change) => {
     const opened = openRecording(options(made, "camera", change));
     await expect(opened).rejects.toMatchObject({ name: "OpenError", kind });
+  });
+
+  it("waits for a site that logs no more reads in this minute, and stops when told to", async () => {
+    const limited = (times: number) => {
+      let left = times;
+      return at("/ipfs/", (_, bytes) => (left-- > 0 ? new Response("{}", { status: 429 }) : bytes));
+    };
+    const [later, timer] = [globalThis.setTimeout, vi.spyOn(globalThis, "setTimeout")];
+    try {
+      timer.mockImplementation((run) => later(run, 0));
+      const opened = await openRecording(options(made, "state", limited(3)));
+      expect(opened.states).not.toBeNull();
+      const never = openRecording(options(made, "state", limited(Infinity)));
+      await expect(never).rejects.toMatchObject({ kind: "refused" });
+
+      const stop = new AbortController();
+      timer.mockImplementation(() => {
+        later(() => stop.abort(), 0);
+        return later(() => undefined, 0);
+      });
+      const stopped = openRecording({ ...options(made, "state", limited(Infinity)), signal: stop.signal });
+      await expect(stopped).rejects.toMatchObject({ kind: "stopped" });
+    } finally {
+      timer.mockRestore();
+    }
   });
 
   it("says what the site said", async () => {

@@ -133,7 +133,7 @@ fn nonsense() -> Vec<u8> {
 impl Drill {
     pub(super) async fn doors(&mut self) -> Result<(), Failure> {
         let site = Node::load(&self.site)?;
-        let doors = self.ports(&site.config)?;
+        let doors = self.ports(&site)?;
         for door in &doors {
             if let Some(member) = &door.member {
                 self.certificates(door, member).await?;
@@ -153,20 +153,23 @@ impl Drill {
         self.robot().await
     }
 
-    fn ports(&self, site: &Config) -> Result<Vec<Door>, Failure> {
+    fn ports(&self, site: &Node) -> Result<Vec<Door>, Failure> {
         let hand = &self.operator;
         let door = |port, member: &Id, url: &str| -> Result<Door, Failure> {
             let (http, url) = (hand.to_member(member)?, url.trim_end_matches('/').into());
             Ok(Door { port, member: Some(member.clone()), http, url })
         };
-        let mut doors = vec![door(Port::Site, &site.member, &hand.node.config.site)?];
-        if let Some(witness) = site.server.as_ref().and_then(|server| server.witnesses.first()) {
-            doors.push(door(Port::Witness, &witness.member, &witness.url)?);
+        let mut doors = vec![door(Port::Site, &site.config.member, &hand.node.config.site)?];
+        if let Some(witness) = site.config.server.as_ref().and_then(|server| server.witnesses.first()) {
+            // It answers the site alone, so it is asked as by a stolen one.
+            let http = connect(&site.trust, Some(&site.identity), Some(&witness.member))
+                .map_err(|e| Failure::Failed(e.to_string()))?;
+            doors.push(Door { http, ..door(Port::Witness, &witness.member, &witness.url)? });
         }
         if let Some(cell) = self.cells.iter().find(|c| c.member == self.order.cell) {
             doors.push(door(Port::Cell, &cell.member, &cell.url)?);
         }
-        if let Some(console) = &site.console {
+        if let Some(console) = &site.config.console {
             let (http, url) = (self.browser(console)?, console.origin.clone());
             doors.push(Door { port: Port::Console, member: None, http, url });
         }

@@ -6,7 +6,7 @@ use crate::site::{
     Site,
     http::{Answer, SiteState, bad, fault},
 };
-use anyhow::Context;
+use anyhow::{Context, bail};
 use api::SealedKey;
 use axum::{
     Json, Router,
@@ -18,13 +18,14 @@ use gate::ReadPermit;
 use ledger::AppendError;
 use node::now;
 use plant::{Body, GrantState};
-use proof::recording::SignedManifest;
+use proof::recording::recording_name;
 use std::sync::Arc;
 use transport::{Peer, Problem};
 use vault::{
     Cid,
     gateway::{Config, DataGate, Provider, ReadRequest, peer_id},
     grant_key::{WrappedKey, wrap_for},
+    keys::KeyError,
     seal::StreamKey,
 };
 
@@ -93,6 +94,11 @@ impl Site {
             reason,
             accepted: "a read under a live grant".into(),
         };
+        let decided = decided.and_then(|permit| {
+            // A grant bounds bytes, and a read of none is an entry all the same.
+            self.within(&self.reads, peer, format!("a read of `{cid}`")).map_err(Some)?;
+            Ok(permit)
+        });
         let permit = match decided {
             Ok(permit) => permit,
             Err(found) => {
@@ -202,29 +208,38 @@ impl Site {
         })
     }
 
-    fn recording_of(&self, root: &str) -> anyhow::Result<Id> {
-        let value = manifest(self, root).context("the recording has no manifest")?;
-        let signed: SignedManifest = serde_json::from_value(value)?;
-        Ok(signed.claim.recording)
+    /// What the ledger says of a recording's key: the name that it is kept under, and
+    /// the commitment to it. Never what a manifest says, which a cell wrote.
+    fn key_named(&self, root: &str) -> anyhow::Result<(Id, Digest)> {
+        let plant = self.plant.read();
+        let state = plant.recordings.get(root).context("the ledger has no such recording")?;
+        let recording = &state.recording;
+        Ok((recording_name(&recording.order, &recording.stream)?, recording.commitment))
     }
 
     fn key_of(&self, root: &str) -> anyhow::Result<StreamKey> {
-        Ok(self.keys.get(&self.recording_of(root)?)?)
+        let (name, commitment) = self.key_named(root)?;
+        let key = self.keys.get(&name)?;
+        if key.commitment().0 != commitment {
+            bail!("the key that is kept as `{name}` is not the one that the ledger names");
+        }
+        Ok(key)
     }
 
     /// Destroys a recording's key and takes its bytes out of service; returns the
     /// commitment to the key that is gone.
     pub(in crate::site) fn destroy(&self, root: &str) -> anyhow::Result<Digest> {
-        let recording = self.recording_of(root)?;
-        let commitment = match self.keys.shred(&recording) {
-            Ok(gone) => gone.commitment.0,
-            // It was destroyed before and the record of it is what is missing.
-            Err(vault::keys::KeyError::Absent(_)) => {
-                let value = manifest(self, root).context("the recording has no manifest")?;
-                serde_json::from_value::<SignedManifest>(value)?.claim.sealing.key_commitment
+        let (name, commitment) = self.key_named(root)?;
+        match self.keys.get(&name) {
+            Ok(key) if key.commitment().0 != commitment => {
+                bail!("the key that is kept as `{name}` is another recording's");
             }
-            Err(e) => return Err(e.into()),
-        };
+            // A crash may have left half of it.
+            Ok(_) | Err(KeyError::Refused(..)) => drop(self.keys.shred(&name)?),
+            // It was destroyed before and the record of it is what is missing.
+            Err(KeyError::Absent(_)) => {}
+            Err(e @ KeyError::Io { .. }) => return Err(e.into()),
+        }
         let parsed = vault::address::parse_cid(root)?;
         if self.blocks.root(&parsed).is_some_and(|r| !r.gone) {
             self.blocks.remove(&parsed)?;

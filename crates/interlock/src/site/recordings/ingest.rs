@@ -14,12 +14,12 @@ use axum::{
     http::StatusCode,
 };
 use base::{Id, Refusal, Rule};
-use plant::Plant;
+use plant::{Plant, body::Recording};
 use policy::Role;
 use proof::recording::{
     Manifest, SignedCheckpoint, SignedManifest, recording_name, run_name, verify_links,
 };
-use std::io;
+use std::{io, sync::Arc};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use transport::{Peer, Problem};
 use vault::{
@@ -45,6 +45,16 @@ fn cell_only(plant: &Plant, peer: &Peer) -> Result<(), Refusal> {
         reason: format!("`{}` is not a cell", peer.member),
         accepted: "a cell's certificate".into(),
     })
+}
+
+/// Refuses what belongs to a recording that somebody asked to destroy: a delivery that
+/// is repeated late brings back neither its key nor its ciphertext.
+fn not_destroyed(plant: &Plant, root: &str) -> Answer<()> {
+    if plant.recordings.get(root).is_none_or(|state| state.shred.is_none()) {
+        return Ok(());
+    }
+    let detail = format!("recording `{root}` was destroyed: nothing of it is kept any more");
+    Err(Problem::new(StatusCode::GONE, detail))
 }
 
 /// Refuses a manifest that is not of a run which the ledger ordered from this cell,
@@ -81,6 +91,41 @@ fn of_own_run(plant: &Plant, manifest: &Manifest) -> Result<(), Refusal> {
     refuse(reason, "the order's first 32 hexadecimal digits, a hyphen and the stream")
 }
 
+/// Refuses an entry that registers a recording otherwise than as its manifest was
+/// delivered: whoever has a cell's key must not pass another recording's manifest, and
+/// so its key, off as its own.
+pub(in crate::site) async fn as_delivered(
+    site: &Arc<Site>,
+    peer: &Peer,
+    entry: Recording,
+) -> Answer<()> {
+    let root = cid(&entry.root)?.to_string();
+    let known = site.plant.read().recordings.get(&root).map(|known| known.recording == entry);
+    if known == Some(true) {
+        return Ok(());
+    }
+    let (work, name) = (site.clone(), root.clone());
+    let kept = tokio::task::spawn_blocking(move || work.read_named(MANIFESTS, &name));
+    let kept = kept.await.map_err(fault)?.map_err(|_| {
+        let detail = "its manifest is not here: deliver the recording's key first";
+        Problem::new(StatusCode::CONFLICT, detail)
+    })?;
+    let signed = SignedManifest::from_bytes(&kept).map_err(fault)?;
+    let (digest, claim) = (signed.digest().map_err(fault)?, signed.claim);
+    let stated = (&entry.manifest, &entry.root, &entry.order, &entry.stream, &entry.commitment);
+    let commitment = &claim.sealing.key_commitment;
+    if stated == (&digest, &root, &claim.order, &claim.stream, commitment) {
+        return Ok(());
+    }
+    Err(Problem::from(Refusal {
+        who: peer.member.to_string(),
+        what: format!("to register recording `{root}`"),
+        rule: Rule::Target,
+        reason: "its manifest is not the one that was delivered for this root".into(),
+        accepted: "manifest, order, stream and commitment as they were delivered".into(),
+    }))
+}
+
 /// A recording's manifest and its key, sealed to the vault. May be repeated.
 #[utoipa::path(put, path = "/recordings/{root}/key", request_body = Delivery, responses((status = 204)))]
 pub(super) async fn put_key(
@@ -92,6 +137,7 @@ pub(super) async fn put_key(
     cell_only(&site.plant.read(), &peer)?;
     site.room.for_data()?;
     let root = cid(&root)?.to_string();
+    not_destroyed(&site.plant.read(), &root)?;
     let bytes = base::to_canonical(&delivery.manifest).map_err(bad)?;
     let signed = SignedManifest::from_bytes(&bytes).map_err(bad)?;
     let keys = signing_keys(&site.plant.read(), &peer.member);
@@ -133,6 +179,10 @@ pub(super) async fn put_key(
             let mut nonce = [0; 12];
             aws_lc_rs::rand::fill(&mut nonce)?;
             work.keys.keep(&recording, &key, nonce)?;
+            // Whoever asked for its end meanwhile may have come before the key.
+            if not_destroyed(&work.plant.read(), &root).is_err() {
+                work.keys.shred(&recording)?;
+            }
         }
         work.blobs.put(&bytes)?;
         Ok(Kept::Whole)
@@ -174,13 +224,21 @@ pub(super) async fn put_recording(
     cell_only(&site.plant.read(), &peer)?;
     site.room.for_data()?;
     let root = cid(&root)?;
+    not_destroyed(&site.plant.read(), &root.to_string())?;
     let stream = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
     let reader = SyncIoBridge::new(stream);
     let blocks = site.blocks.clone();
     let ingested =
         tokio::task::spawn_blocking(move || ingest_car(&blocks, &root, b"", MAX_RECORDING, reader));
     match ingested.await.map_err(fault)? {
-        Ok(report) if report.root.is_some() => Ok(StatusCode::NO_CONTENT),
+        Ok(report) if report.root.is_some() => {
+            // Whoever asked for its end while it came may have come before the pin.
+            let gone = not_destroyed(&site.plant.read(), &root.to_string());
+            if gone.is_err() {
+                site.blocks.remove(&root).map_err(fault)?;
+            }
+            gone.map(|()| StatusCode::NO_CONTENT)
+        }
         Ok(report) => Err(bad(format!("{} blocks are missing", report.missing.len()))),
         Err(IngestError::Store(e)) => {
             // A disk that filled up meanwhile has its own words.
@@ -207,11 +265,15 @@ pub(super) async fn put_checkpoints(
             format!("at most {MAX_CHECKPOINTS} bytes"),
         ));
     }
-    if site.plant.read().recordings.contains_key(&root) {
-        let detail = "the recording is registered: its checkpoints are final";
-        return Err(Problem::new(StatusCode::CONFLICT, detail));
-    }
+    let registered = site.plant.read().recordings.contains_key(&root);
     let kept = tokio::task::spawn_blocking(move || {
+        // A cell that heard no answer to its entry repeats all that came before it.
+        if registered {
+            let same = site.read_named("checkpoints", &root).is_ok_and(|kept| kept == body);
+            let detail = "the recording is registered: its checkpoints are final";
+            let other = || Problem::new(StatusCode::CONFLICT, detail);
+            return same.then_some(()).ok_or_else(other);
+        }
         site.chain_of(&peer.member, &root, &body)?;
         site.keep_named("checkpoints", &root, &body).map_err(fault)
     });

@@ -5,7 +5,7 @@ mod data_gate;
 mod ingest;
 
 pub use data_gate::gateway;
-pub(super) use ingest::signing_keys;
+pub(super) use ingest::{as_delivered, signing_keys};
 
 use super::{
     Site,
@@ -13,6 +13,7 @@ use super::{
 };
 use axum::extract::DefaultBodyLimit;
 use ingest::MAX_CHECKPOINTS;
+use proof::recording::SignedManifest;
 use std::sync::Arc;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use vault::Cid;
@@ -35,10 +36,13 @@ pub fn routes() -> OpenApiRouter<Arc<Site>> {
         )
 }
 
-/// The signed manifest of a registered recording.
+/// The signed manifest of a registered recording; none when what the ledger names is
+/// another recording's.
 pub fn manifest(site: &Site, root: &str) -> Option<serde_json::Value> {
     let digest = site.plant.read().recordings.get(root)?.recording.manifest;
-    serde_json::from_slice(&site.blobs.get(&digest).ok()??).ok()
+    let bytes = site.blobs.get(&digest).ok()??;
+    let signed: SignedManifest = serde_json::from_slice(&bytes).ok()?;
+    (signed.claim.root_cid == root).then(|| serde_json::from_slice(&bytes).ok())?
 }
 
 fn cid(text: &str) -> Answer<Cid> {

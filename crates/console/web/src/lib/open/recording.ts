@@ -30,6 +30,10 @@ const MAX_CHECKPOINT_BYTES = 32 * 1024 * 1024;
 const MAX_PROBLEM_BYTES = 16 * 1024;
 /** Blocks asked for at once. */
 const AHEAD = 4;
+/** How long a site that says "too many" (429) is asked again: longer than the minute by which it counts. */
+const PATIENCE_MS = 90_000;
+/** The pause before each time. */
+const PAUSE_MS = 5_000;
 const API = "/api/v1";
 
 /** How far it is. Steps come in this order; `done` and `total` count the step's own units. */
@@ -253,7 +257,13 @@ class Site {
     const signal = signals.length > 1 ? AbortSignal.any(signals) : only;
     try {
       signal?.throwIfAborted();
-      const response = await this.fetch(path, signal === undefined ? init : { ...init, signal });
+      const ask = () => this.fetch(path, signal === undefined ? init : { ...init, signal });
+      let response = await ask();
+      // The site logs so many reads a minute; who reads more than that is let through in the next.
+      for (let waited = 0; response.status === 429 && waited < PATIENCE_MS; waited += PAUSE_MS) {
+        await pause(signal);
+        response = await ask();
+      }
       if (!response.ok) throw await refusal(response);
       return await bounded(response, most, path);
     } catch (error) {
@@ -261,6 +271,19 @@ class Site {
       throw asOpenError(error, "unreachable", "the site did not answer");
     }
   }
+}
+
+/** {@link PAUSE_MS}, or until somebody wants to stop. */
+function pause(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, PAUSE_MS);
+    function done(): void {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    }
+    signal?.addEventListener("abort", done);
+  });
 }
 
 /** A body of at most `most` bytes. */
