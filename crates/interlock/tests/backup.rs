@@ -265,9 +265,10 @@ async fn a_site_of_many_files_comes_back_and_no_list_but_its_own_is_believed() {
 
     let edited_backup = at("edited");
     let config = |content: &mut Vec<u8>| content.extend(b"# changed\n");
-    resealed(&backup, &edited_backup, &key, |path, content| match path {
-        "site/interlock.toml" => config(content),
-        _ => {}
+    resealed(&backup, &edited_backup, &key, |path, content| {
+        if path == "site/interlock.toml" {
+            config(content);
+        }
     });
     verify(&edited_backup, "other files than its list");
     // With the list that goes with it, and at last with a manifest that names this list,
