@@ -28,6 +28,10 @@ use std::collections::VecDeque;
 use crate::keys::KeysInForce;
 use crate::layout::{BadBundle, FULL, Tile, split_bundle};
 
+/// What a catch-up may keep until the root is proven, in steps: what bears on keys may be
+/// long over the years, though little beside the log.
+const KEPT_STEPS: usize = 64;
+
 /// Where a log's checkpoint and bundles come from.
 #[async_trait]
 pub trait LogSource: Send + Sync {
@@ -155,7 +159,8 @@ struct Look {
 impl Follower {
     /// Follows the log of these keys on from a state, holding about `most_bytes` of new
     /// entries at once, or one bundle (16 MiB) when that is more. Of a log that is longer
-    /// it keeps 32 bytes for each 256 entries meanwhile, within the same bound.
+    /// it keeps 32 bytes for each bundle meanwhile and the entries that bear on keys, at
+    /// most 64 times as much.
     pub fn new(keys: impl KeysInForce + 'static, state: FollowerState, most_bytes: usize) -> Self {
         Self { keys: Box::new(keys), state, latest: None, ahead: None, before: None, most_bytes }
     }
@@ -299,8 +304,9 @@ impl Follower {
                 rules += cost(leaf);
                 look.rules.push((index, leaf.clone()));
             }
-            if rules + look.tree.runs() * size_of::<Digest>() > self.most_bytes {
-                return Err(FollowError::TooMuch(self.most_bytes));
+            let most = self.most_bytes.saturating_mul(KEPT_STEPS);
+            if rules + look.tree.runs() * size_of::<Digest>() > most {
+                return Err(FollowError::TooMuch(most));
             }
             held += run.iter().map(|leaf| cost(leaf)).sum::<usize>();
             match &mut look.kept {

@@ -170,7 +170,7 @@ async fn a_follower_refuses_rollback_fork_forgery_and_too_much() {
     // All leaves bear on keys, and nobody can hold them all.
     let long = "l".repeat(60_000);
     let many: Vec<&str> = (0..20).map(|_| long.as_str()).collect();
-    let mut f = Follower::new(Everything(policy(1, 1)), FollowerState::default(), 1 << 20);
+    let mut f = Follower::new(Everything(policy(1, 1)), FollowerState::default(), 1 << 14);
     let too_much = f.poll(&forged(&many, true, true)).await.unwrap_err();
     assert_eq!(too_much, FollowError::TooMuch(1 << 20));
     assert!(!too_much.is_lie());
