@@ -2,7 +2,8 @@
 //!
 //! Each new checkpoint is verified, its entries are fetched and their root is
 //! recomputed, and what was seen is on the disk before anything is decided from
-//! it. A log that shrinks, forks or holds what it must not is distrusted, for
+//! it. What is missed after a long time, or at a start, is folded beside the view that
+//! decisions rest on, in steps, and takes its place when it is whole. A log that shrinks, forks or holds what it must not is distrusted, for
 //! good: a person at the cell says when it may be trusted again
 //! (`interlock-cell trust --reset`). A site that is silent or slow is only that.
 //!
@@ -31,15 +32,15 @@ use reqwest::{Method, header::CONTENT_TYPE};
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
 
 /// The most bytes of a bundle: 256 leaves with their lengths.
 const MAX_BUNDLE: usize = FULL as usize * (MAX_LEAF_BYTES + 2);
-/// The most bytes of entries taken in one step.
-const MOST_BYTES: usize = 1 << 30;
+/// How many bytes of entries are taken in one step. A longer log takes more steps.
+const STEP_BYTES: usize = 16 << 20;
 /// How long the site may keep an answer until it has another checkpoint.
 const WAIT: Duration = Duration::from_secs(10);
 /// How soon a log that had nothing new is looked at again, should the site not wait.
@@ -86,8 +87,18 @@ impl SiteLog {
     }
 }
 
-/// The keys of the log as the cell's own fold has them.
-struct FoldedKeys(Arc<Cell>);
+/// What a step makes of the cell's view, or why the ledger is not to be trusted.
+type Change<'a> = Box<dyn FnOnce(&mut View) -> Result<(), String> + Send + 'a>;
+
+/// A view that is not whole yet: of a ledger that takes more than one step.
+type Ahead = Arc<Mutex<Option<View>>>;
+
+fn locked(ahead: &Ahead) -> MutexGuard<'_, Option<View>> {
+    ahead.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The keys of the log as the cell's own fold has them, as far as it has come.
+struct FoldedKeys(Arc<Cell>, Ahead);
 
 impl KeysInForce for FoldedKeys {
     fn reads(&self, leaf: &[u8]) -> bool {
@@ -95,7 +106,11 @@ impl KeysInForce for FoldedKeys {
     }
 
     fn policy(&self, size: u64, new: &[(u64, &[u8])]) -> Option<LogPolicy> {
-        in_force(&self.0.node.anchors, self.0.view().plant.as_ref(), size, new)
+        let anchors = &self.0.node.anchors;
+        match &*locked(&self.1) {
+            Some(view) => in_force(anchors, view.plant.as_ref(), size, new),
+            None => in_force(anchors, self.0.view().plant.as_ref(), size, new),
+        }
     }
 }
 
@@ -139,12 +154,6 @@ pub fn reset(dir: &Path) -> anyhow::Result<Option<String>> {
     Ok(why)
 }
 
-/// Whether an error says that the ledger lies, rather than that it is not to be
-/// had.
-fn lies(error: &FollowError) -> bool {
-    matches!(error, FollowError::Rollback { .. } | FollowError::Fork(_) | FollowError::Retired(_))
-}
-
 /// Follows the ledger until the cell closes or distrusts it.
 ///
 /// # Errors
@@ -154,10 +163,16 @@ pub async fn follow(cell: Arc<Cell>) -> anyhow::Result<()> {
     let kept = Pair::open(Arc::new(RealFs), &seen_path(cell.dir()))?;
     let (newest, told) = watch::channel(None);
     tokio::spawn(cosigned(cell.clone(), told));
+    let ahead = Ahead::default();
+    let keys = FoldedKeys(cell.clone(), ahead.clone());
+    let mut follower = Follower::new(keys, FollowerState::default(), STEP_BYTES);
+    if let Some(seen) = seen(&kept, cell.dir())? {
+        follower = follower.having_seen(seen.size, seen.root);
+    }
     let mut log = Log {
         source: SiteLog { client: cell.client.clone(), have: None },
-        follower: Follower::new(FoldedKeys(cell.clone()), FollowerState::default(), MOST_BYTES),
-        seen: seen(&kept, cell.dir())?,
+        follower,
+        ahead,
         kept,
         newest,
     };
@@ -177,7 +192,8 @@ pub async fn follow(cell: Arc<Cell>) -> anyhow::Result<()> {
 struct Log {
     source: SiteLog,
     follower: Follower,
-    seen: Option<Seen>,
+    /// What was folded beside the cell's view, to take its place.
+    ahead: Ahead,
     /// What was seen, on the disk.
     kept: Pair,
     /// The newest checkpoint that was acted upon, to be cosigned.
@@ -203,25 +219,33 @@ impl Log {
         if cell.trouble().take().is_some() {
             tracing::info!("the ledger is followed again");
         }
-        let newest = self.follower.latest().cloned();
-        if had.is_none()
-            && let Some(seen) = &self.seen
-            && let Err(why) = seen.begins(&leaves)
-        {
-            // The fold is not begun, and `fold` records why.
-            let _ = cell.fold(|_| Err(why));
-            return Ok(PACE);
-        }
-        let grown = !leaves.is_empty();
-        if let Some(newest) = newest.as_ref().filter(|_| grown) {
-            let now_seen = Seen::of(newest);
-            let bytes = serde_json::to_vec(&now_seen)?;
-            self.keep(cell, &bytes).await;
-            self.seen = Some(now_seen);
-        }
         let (genesis, id) = (&cell.node.anchors.genesis, &cell.id);
+        let more = self.follower.ahead().is_some();
+        let newest = self.follower.latest().filter(|_| !more).cloned();
+        let mut grown = !leaves.is_empty();
         let take = |view: &mut View| view.take(genesis, id, leaves, newest.clone());
-        let folded = tokio::task::block_in_place(|| cell.fold(take));
+        let mut beside = locked(&self.ahead).take();
+        if more {
+            beside.get_or_insert_with(|| cell.view().clone());
+        }
+        let change: Change<'_> = match beside {
+            None => Box::new(take),
+            Some(mut view) => {
+                let folded = tokio::task::block_in_place(|| take(&mut view));
+                if folded.is_ok() && more {
+                    *locked(&self.ahead) = Some(view);
+                    return Ok(Duration::ZERO);
+                }
+                grown = true;
+                // What does not fold is a lie, which `fold` records; the view stays.
+                Box::new(move |whole| folded.map(|()| *whole = view))
+            }
+        };
+        if let Some(newest) = newest.as_ref().filter(|_| grown) {
+            let bytes = serde_json::to_vec(&Seen::of(newest))?;
+            self.keep(cell, &bytes).await;
+        }
+        let folded = tokio::task::block_in_place(|| cell.fold(change));
         if folded.is_ok() && grown {
             take_authorities(cell);
         }
@@ -250,7 +274,7 @@ impl Log {
 
     fn failed(&mut self, cell: &Cell, error: &FollowError) -> Duration {
         let text = error.to_string();
-        if lies(error) {
+        if error.is_lie() {
             // `fold` records why.
             let _ = cell.fold(|_| Err(text));
         } else if cell.trouble().replace(text.clone()).as_ref() != Some(&text) {

@@ -5,7 +5,7 @@ use ledger::NewLeaf;
 use plant::{Plant, RunStatus};
 use proof::{
     entry::Leaf,
-    log::{Included, WitnessedCheckpoint, merkle::Frontier},
+    log::{Included, WitnessedCheckpoint},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,28 +31,10 @@ impl Seen {
             note: String::from_utf8_lossy(checkpoint.note()).into_owned(),
         }
     }
-
-    /// Whether a log of `leaves`, from the first, still begins with what was seen.
-    ///
-    /// # Errors
-    /// What is wrong with the log.
-    pub fn begins(&self, leaves: &[NewLeaf]) -> Result<(), String> {
-        let have = leaves.len() as u64;
-        if have < self.size {
-            let size = self.size;
-            return Err(format!("the log has {have} entries, {size} were seen before"));
-        }
-        let mut tree = Frontier::new();
-        let first = leaves.iter().take(usize::try_from(self.size).unwrap_or(usize::MAX));
-        first.for_each(|leaf| tree.push(leaf.included.leaf_hash()));
-        if tree.root() != self.root {
-            return Err(format!("the first {} entries are not those that were seen", self.size));
-        }
-        Ok(())
-    }
 }
 
 /// An order's leaf with its proof.
+#[derive(Clone)]
 pub struct OrderLeaf {
     /// The leaf's bytes.
     pub bytes: Vec<u8>,
@@ -61,7 +43,7 @@ pub struct OrderLeaf {
 }
 
 /// What is known of the plant.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct View {
     /// The plant; none before the first leaf.
     pub plant: Option<Plant>,
@@ -72,7 +54,8 @@ pub struct View {
 }
 
 impl View {
-    /// Folds new leaves and takes over the checkpoint that covers them.
+    /// Folds new leaves and takes over the checkpoint that covers them; none while there
+    /// are more up to it, and nothing is decided from such a view.
     ///
     /// # Errors
     /// Why the log is not to be trusted.
@@ -159,21 +142,6 @@ mod tests {
 
     fn hold() -> Body {
         Body::Hold(Hold { cell: Some(id("cell-1")), reason: "moved".into() })
-    }
-
-    #[test]
-    fn a_log_must_begin_with_what_was_seen() {
-        let mut log = Log::new();
-        let seen = Seen::of(&log.proven(3).1);
-        assert_eq!(seen.begins(&log.proven(3).0), Ok(()));
-        assert!(seen.begins(&log.proven(2).0).unwrap_err().contains("2 entries"));
-        log.order();
-        assert_eq!(seen.begins(&log.proven(4).0), Ok(()));
-        // The same number of entries, with another at index 2.
-        let mut forked = Log::new();
-        forked.leaves.truncate(2);
-        forked.state("anna", &hold());
-        assert!(seen.begins(&forked.proven(3).0).unwrap_err().contains("not those"));
     }
 
     #[test]

@@ -193,6 +193,60 @@ async fn a_log_that_contradicts_itself_is_distrusted_until_a_person_says_otherwi
     assert_eq!(plant.robot.motions().starts, 1);
 }
 
+/// More than the cell holds of a log at a time.
+fn grow(plant: &Plant) {
+    let cell = plant.node("cell-1");
+    for _ in 0..520 {
+        let refusal = Refusal {
+            who: "anna".into(),
+            what: "a run".into(),
+            rule: Rule::Time,
+            reason: "x".repeat(60_000),
+            accepted: "earlier".into(),
+        };
+        let refused = Body::Refused(Refused { gate: "motion".into(), refusal, request: None });
+        let entry = cell.sign(&refused, now(), fresh_nonce().unwrap()).unwrap();
+        plant.site.append(&entry).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_log_is_taken_in_steps_and_a_lie_at_its_end_changes_nothing() {
+    let mut plant = Plant::start().await;
+    let order = plant.order("part-1", 1);
+    grow(&plant);
+    // From the start; the order is in the first step.
+    plant.run_cell();
+    plant.ended(&order, Outcome::Finished, 2).await;
+    plant.delivered().await;
+    plant.read_up().await;
+    // While it runs.
+    plant.site.inside().gone = true;
+    let order = plant.order("part-2", 1);
+    grow(&plant);
+    plant.site.inside().gone = false;
+    plant.ended(&order, Outcome::Finished, 2).await;
+    plant.delivered().await;
+    plant.read_up().await;
+
+    // Under the true log's checkpoint, with another last entry: all before it is true.
+    let size = plant.says().await["ledger"]["size"].clone();
+    plant.site.inside().gone = true;
+    plant.order("part-3", 1);
+    grow(&plant);
+    let mut fork = plant.site.inside().leaves.clone();
+    *fork.last_mut().unwrap() = self::order(&plant);
+    {
+        let mut inside = plant.site.inside();
+        (inside.gone, inside.served) = (false, Some(fork));
+    }
+    let says = |status: &Value| status["ledger"]["distrust"].is_string();
+    let status = plant.until_it_says("distrust", says).await;
+    assert!(text(&status["ledger"]["distrust"]).contains("root"), "{status:#}");
+    assert_eq!(status["ledger"]["size"], size, "nothing of it was folded");
+    assert_eq!(plant.robot.motions().starts, 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_site_a_stop_and_a_hold_work_and_nothing_is_said_twice() {
     let plant = Plant::running().await;

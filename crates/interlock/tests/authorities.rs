@@ -70,6 +70,12 @@ impl House {
     }
 }
 
+/// The SHA-256 of the certificate in a file.
+fn fingerprint(file: &str) -> base::Digest {
+    let roots = Trust::from_pem(&std::fs::read_to_string(file).unwrap()).unwrap();
+    base::sha256(&roots.certificates()[0])
+}
+
 /// The words that propose these roots.
 fn to<'a>(files: &[&'a str]) -> Vec<&'a str> {
     let files = files.iter().flat_map(|file| ["--authority", file]);
@@ -88,7 +94,7 @@ async fn a_running_plant_gets_another_certificate_authority() {
     let made = house.call(&["keys", "make", "authority", "--ca", &ca]);
     let [next, new] = ["ca", "file"].map(|name| made[name].as_str().unwrap().to_owned());
     house.renewed("auditor", &next);
-    assert!(!house.try_by("auditor", &["keys", "list"]).status.success(), "an unstated root");
+    house.until("an unstated root turned away", || house.turned_away("auditor"));
     let foreign = Authority::new(&"elsewhere".parse().unwrap(), Validity::days(now(), 9)).unwrap();
     std::fs::create_dir(house.at("foreign")).unwrap();
     foreign.save(Path::new(&house.at("foreign"))).unwrap();
@@ -103,6 +109,17 @@ async fn a_running_plant_gets_another_certificate_authority() {
     let proposed = house.by("officer-1", &to(&[&old, &new]));
     assert_eq!(house.roots("site"), (1, None), "one officer is not enough");
     let proposal = proposed["id"].as_str().unwrap();
+    let shown = house.shown("officer-2", proposal);
+    let [old_root, new_root] = [&old, &new].map(|file| fingerprint(file));
+    assert_eq!(made["root"], new_root.to_string());
+    for line in [
+        format!("stays    certificate authority SHA-256 {old_root}"),
+        format!("added    certificate authority SHA-256 {new_root}"),
+        "the ledger states no certificate authority yet".into(),
+    ] {
+        assert!(shown.contains(&line), "`{line}` is not in: {shown}");
+    }
+    assert!(!shown.contains("removed  "), "{shown}");
     let approved = house.by("officer-2", &["change", "approve", "--yes", proposal]);
     let at = approved["index"].as_u64();
     house.until("the site's roots", || house.roots("site") == (2, at));
@@ -129,12 +146,18 @@ async fn a_running_plant_gets_another_certificate_authority() {
     // The old root is withdrawn under the running site, which ends what it vouched for.
     let proposed = house.by("officer-1", &to(&[&new]));
     let proposal = proposed["id"].as_str().unwrap();
+    let shown = house.shown("officer-2", proposal);
+    for line in [
+        format!("removed  certificate authority SHA-256 {old_root}"),
+        format!("stays    certificate authority SHA-256 {new_root}"),
+    ] {
+        assert!(shown.contains(&line), "`{line}` is not in: {shown}");
+    }
+    assert!(!shown.contains("states no"), "{shown}");
     let approved = house.by("officer-2", &["change", "approve", "--yes", proposal]);
     let last = approved["index"].as_u64();
     house.until("the site's roots", || house.roots("site") == (1, last));
-    house.until("an end of what the withdrawn root vouched for", || {
-        !house.try_by("operator", &["keys", "list"]).status.success()
-    });
+    house.until("an end of what the withdrawn root vouched for", || house.turned_away("operator"));
     house.witness_trusts(&[&new]);
     house.again("witness-1");
     house.renewed("operator", &next);

@@ -4,17 +4,29 @@
 
 mod common;
 
+<<<<<<< HEAD
 use common::{Plant, house::House, id};
+=======
+use base::{Digest, sha256, to_canonical};
+use common::{
+    Plant,
+    house::{House, Parcel, ended, started},
+    id,
+};
+use futures::{StreamExt, TryStreamExt};
+>>>>>>> backup
 use node::{fresh_nonce, now};
 use plant::{Body, body::Hold};
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
+    io::Read,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
+use vault::seal::{OpeningReader, SealingWriter, SliceSource, StreamHeader};
 
 fn hold(reason: &str) -> Body {
     Body::Hold(Hold { cell: Some(id("cell-2")), reason: reason.into() })
@@ -50,6 +62,42 @@ fn copy_folder(from: &Path, to: &Path) {
             false => drop(std::fs::copy(&from, &to).unwrap()),
         }
     }
+}
+
+/// The backup `from` with other files in it, written to `to`: what whoever may open it
+/// can make of it, and pass on.
+fn resealed(from: &str, to: &str, key: &str, mut edit: impl FnMut(&str, &mut Vec<u8>)) {
+    let bytes = std::fs::read(from).unwrap();
+    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    let ends: Vec<usize> = ends.map(|(at, _)| at + 1).take(2).collect();
+    let (head, sealed) = bytes.split_at(ends[1]);
+    let wrapped = serde_json::from_slice(&head[ends[0]..]).unwrap();
+    let secret = node::config::read_key(Path::new(key)).unwrap();
+    let key = vault::grant_key::unwrap(&secret, b"interlock/backup/v2", b"", &wrapped).unwrap();
+    let opened = OpeningReader::new(&key, head, SliceSource(sealed)).unwrap();
+    let header = StreamHeader::generate(aws_lc_rs::rand::fill).unwrap();
+    let made = SealingWriter::new(&key, header, head, Vec::new()).unwrap();
+    let (mut opened, mut made) = (tar::Archive::new(opened), tar::Builder::new(made));
+    for file in opened.entries().unwrap() {
+        let mut file = file.unwrap();
+        let path = file.path().unwrap().to_str().unwrap().to_owned();
+        let mut content = Vec::new();
+        file.read_to_end(&mut content).unwrap();
+        edit(&path, &mut content);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o600);
+        made.append_data(&mut header, &path, content.as_slice()).unwrap();
+    }
+    let sealed = made.into_inner().unwrap().finish().unwrap();
+    std::fs::write(to, [head, &sealed].concat()).unwrap();
+}
+
+/// Changes JSON as it stands in a file.
+fn edited(content: &mut Vec<u8>, edit: impl FnOnce(&mut Value)) {
+    let mut value = serde_json::from_slice(content).unwrap();
+    edit(&mut value);
+    *content = serde_json::to_vec(&value).unwrap();
 }
 
 fn serve(folder: &Path) -> Child {
@@ -179,6 +227,81 @@ async fn a_site_comes_back_from_its_backup_and_an_old_one_never_forks() {
     assert_eq!(analyst.bytes(&block, 100).await.unwrap(), b"one", "read under the old grant");
     done(&["--dir", &auditor, "ledger", "copy", &kept]);
     done(&["--dir", &auditor, "audit", "replay"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_of_many_files_comes_back_and_no_list_but_its_own_is_believed() {
+    const FILES: u64 = 1100;
+    let plant = Plant::start(&[]).await;
+    let dir = plant.dir.path().to_owned();
+    let at = |name: &str| dir.join(name).display().to_string();
+    let (site, key, backup, back) = (at("site"), at("key"), at("backup"), at("back"));
+    let client = &plant.machine("operator").1;
+    let blobs = (0..FILES).map(|nth| client.put_blob(format!("file {nth}").into_bytes()));
+    let blobs = futures::stream::iter(blobs).buffer_unordered(16);
+    let blobs: Vec<Digest> = blobs.try_collect().await.unwrap();
+    let public = done(&["backup", "key", &key])["public"].as_str().unwrap().to_owned();
+    let taken = done(&["backup", &site, &backup, "--to", &public]);
+    assert!(taken["taken"]["files"].as_u64().unwrap() > FILES, "{taken}");
+    let verify = |backup: &str, words: &str| {
+        refused(&["backup", "verify", backup, "--key", &key], words);
+    };
+
+    let edited_backup = at("edited");
+    let config = |content: &mut Vec<u8>| content.extend(b"# changed\n");
+    resealed(&backup, &edited_backup, &key, |path, content| {
+        if path == "site/interlock.toml" {
+            config(content);
+        }
+    });
+    verify(&edited_backup, "other files than its list");
+    // With the list that goes with it, and at last with a manifest that names this list,
+    // which opens and is nobody's.
+    let mut list = sha256(b"");
+    for signed_anew in [false, true] {
+        let (mut bytes, mut digest) = (0, sha256(b""));
+        resealed(&backup, &edited_backup, &key, |path, content| match path {
+            "site/interlock.toml" => {
+                config(content);
+                (bytes, digest) = (content.len(), sha256(content));
+            }
+            "files.json" => {
+                edited(content, |rows| {
+                    let mut rows = rows.as_array_mut().unwrap().iter_mut();
+                    let row = rows.find(|row| row["path"] == "interlock.toml").unwrap();
+                    (row["bytes"], row["sha256"]) = (json!(bytes), json!(digest));
+                });
+                list = sha256(content);
+            }
+            "manifest.json" if signed_anew => {
+                let mut manifest: Value = serde_json::from_slice(content).unwrap();
+                manifest["claim"]["files"]["sha256"] = json!(list);
+                *content = to_canonical(&manifest).unwrap();
+            }
+            _ => {}
+        });
+        match signed_anew {
+            false => verify(&edited_backup, "not the one that its manifest names"),
+            true => _ = done(&["backup", "verify", &edited_backup, "--key", &key]),
+        }
+    }
+    refused(&["restore", &edited_backup, &back, "--key", &key], "another made it");
+    assert!(!Path::new(&back).exists());
+
+    // A backup of before says that it is one.
+    let mut old = std::fs::read(&backup).unwrap();
+    let version = b"interlock-backup/v".len();
+    old[version] = b'1';
+    std::fs::write(&edited_backup, old).unwrap();
+    verify(&edited_backup, "format v1");
+
+    let restored = done(&["restore", &backup, &back, "--key", &key]);
+    assert_eq!(restored["findings"], json!([]));
+    assert_eq!(restored["files"], taken["taken"]["files"]);
+    for blob in blobs {
+        let kept = std::fs::read(Path::new(&back).join(format!("data/blobs/{blob}"))).unwrap();
+        assert_eq!(sha256(&kept), blob);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -90,6 +90,12 @@ impl LogSource for Shown {
     }
 }
 
+/// A key of the vault as officers compare it.
+fn key_and_digest(key: &str) -> String {
+    let bytes: base::Bytes = serde_json::from_value(key.into()).unwrap();
+    format!("{key} SHA-256 {}", base::sha256(&bytes.0))
+}
+
 fn secret(path: &Path) -> Arc<SecretKey> {
     Arc::new(SecretKey::from_seed(&node::config::read_key(path).unwrap()).unwrap())
 }
@@ -127,6 +133,19 @@ async fn a_running_plant_gets_new_keys() {
     let proposal = house.proposed(&rotate);
     let known = house.by("auditor", &["keys", "list"]);
     assert_eq!(known["rotations"], serde_json::json!([]), "one officer is not enough");
+    let shown = house.shown("officer-2", &proposal);
+    let (was_log, was_witness) = (anchors.log.log_key(), &anchors.log.witnesses()[0]);
+    let old_vault = known["now"]["vault"].as_str().unwrap();
+    for line in [
+        format!("removed  log key {was_log}"),
+        format!("added    log key {log}"),
+        format!("removed  witness {was_witness}"),
+        format!("added    witness {witness}"),
+        format!("removed  vault key {}", key_and_digest(old_vault)),
+        format!("added    vault key {}", key_and_digest(&vault)),
+    ] {
+        assert!(shown.contains(&line), "`{line}` is not in: {shown}");
+    }
     let approved = house.by("officer-2", &["change", "approve", "--yes", &proposal]);
     let at = approved["index"].as_u64().unwrap();
     let known = house.by("auditor", &["keys", "list"]);

@@ -115,6 +115,90 @@ async fn a_follower_goes_over_to_the_new_keys_and_never_back() {
     }
 }
 
+/// A log that is longer than what its follower may hold, whose keys change on the way.
+#[tokio::test]
+async fn a_log_of_many_steps_is_proven_before_its_first_is_handed_out() {
+    const STEP: usize = 40_000;
+    let (old, new) = (signer(), new_signer());
+    let mut names: Vec<String> = (0..2000).map(|n| format!("{n} {}", "x".repeat(100))).collect();
+    names[1000] = "rotate".into();
+    let leaves: Vec<&str> = names.iter().map(String::as_str).collect();
+    let whole = served(&leaves, &new, 1);
+    for slept in [0, 10, 1500] {
+        let folded = Folded::default();
+        let mut f = Follower::new(folded.clone(), FollowerState::default(), STEP);
+        if slept > 0 {
+            let (log, w) = if slept > 1000 { (&new, 1) } else { (&old, 0) };
+            let first = served(&leaves[..slept], log, w);
+            let mut found = 0;
+            while found < slept {
+                found += poll(&mut f, &folded, &first).await.unwrap();
+            }
+        }
+        let (before, known) = (f.state().clone(), f.latest().cloned());
+        let stands = |f: &Follower| {
+            assert_eq!((f.state(), f.latest()), (&before, known.as_ref()));
+            assert!(f.ahead().is_none(), "nothing of it had an effect");
+        };
+        // A lie that shows at the very end.
+        let mut forked = served(&leaves, &new, 1);
+        *forked.leaves.last_mut().unwrap() = b"x".to_vec();
+        let fork = poll(&mut f, &folded, &forked).await.unwrap_err();
+        assert!(matches!(fork, FollowError::Fork(_)) && fork.is_lie(), "{fork:?}");
+        stands(&f);
+        let retired = poll(&mut f, &folded, &served(&leaves, &old, 0)).await.unwrap_err();
+        match slept > 1000 {
+            true => assert!(matches!(retired, FollowError::Checkpoint(_)), "{retired:?}"),
+            false => assert!(matches!(retired, FollowError::Retired(_)), "{retired:?}"),
+        }
+        stands(&f);
+        // So does a source that ends too early.
+        let mut cut = served(&leaves, &new, 1);
+        cut.leaves.pop();
+        let error = poll(&mut f, &folded, &cut).await.unwrap_err();
+        assert!(matches!(error, FollowError::Bundle { index: 7, .. }) && !error.is_lie());
+        stands(&f);
+
+        let mut found = Vec::new();
+        let mut steps = 0;
+        loop {
+            let at = f.size();
+            // The second look at what is proven meets other entries, and half of them.
+            if f.ahead().is_some() {
+                let mut other = served(&leaves, &new, 1);
+                other.leaves[at as usize] = b"other".to_vec();
+                let lie = poll(&mut f, &folded, &other).await.unwrap_err();
+                assert!(matches!(lie, FollowError::Other(_)) && lie.is_lie(), "{lie:?}");
+                other.leaves.truncate(at as usize);
+                let cut = poll(&mut f, &folded, &other).await.unwrap_err();
+                assert!(matches!(cut, FollowError::Bundle { .. }), "{cut:?}");
+                assert_eq!((f.size(), f.latest()), (at, known.as_ref()));
+            }
+            let step = f.poll(&whole).await.unwrap();
+            let bytes: usize = step.iter().map(|new| new.leaf.len()).sum();
+            assert!(bytes < STEP + 256 * 105, "a step of {bytes} bytes");
+            folded.take(&step);
+            found.extend(step);
+            steps += 1;
+            if f.ahead().is_none() {
+                break;
+            }
+        }
+        assert!(steps > 1, "{steps} steps");
+        assert_eq!(f.latest().unwrap().size(), 2000);
+        assert_eq!(found.len(), 2000 - slept);
+        for (index, leaf) in (slept..).zip(&found) {
+            assert_eq!(leaf.leaf, leaves[index].as_bytes());
+            assert_eq!(leaf.included.index(), index as u64);
+            assert!(leaf.included.is(&leaf.leaf));
+            assert_eq!(Some(leaf.included.checkpoint()), f.latest());
+        }
+        // And on from there, as ever.
+        let longer: Vec<&str> = leaves.iter().copied().chain(["y"]).collect();
+        assert_eq!(poll(&mut f, &folded, &served(&longer, &new, 1)).await, Ok(1));
+    }
+}
+
 /// The new key signs once `rotate` was admitted.
 fn in_force(admitted: &OnceEach) -> Option<Arc<LogSigner>> {
     Some(if admitted.index_of(ROTATE).is_some() { new_signer() } else { signer() })

@@ -169,6 +169,7 @@ async fn a_follower_refuses_rollback_fork_forgery_and_too_much() {
     assert_eq!(f.poll(&forged(&["a", "b"], true, true)).await.unwrap().len(), 2);
     let rollback = f.poll(&forged(&["a"], true, true)).await.unwrap_err();
     assert_eq!(rollback, FollowError::Rollback { got: 1, seen: 2 });
+    assert!(rollback.is_lie());
     let same_size = f.poll(&forged(&["a", "x"], true, true)).await.unwrap_err();
     assert!(matches!(same_size, FollowError::Fork(ExtendError::Root { .. })));
     let fork = f.poll(&forged(&["a", "x", "c"], true, true)).await.unwrap_err();
@@ -176,13 +177,61 @@ async fn a_follower_refuses_rollback_fork_forgery_and_too_much() {
     let mut short = forged(&["a", "b", "c"], true, true);
     short.leaves.pop();
     assert!(matches!(f.poll(&short).await.unwrap_err(), FollowError::Bundle { index: 0, .. }));
-    let long = "l".repeat(60_000);
-    let many: Vec<&str> = ["a", "b"].into_iter().chain((0..20).map(|_| long.as_str())).collect();
-    assert_eq!(
-        f.poll(&forged(&many, true, true)).await.unwrap_err(),
-        FollowError::TooMuch(1 << 20)
-    );
     assert_eq!(f.poll(&forged(&["a", "b", "c"], true, true)).await.unwrap().len(), 1);
+    // All leaves bear on keys, and nobody can hold them all.
+    let long = "l".repeat(60_000);
+    let many: Vec<&str> = (0..20).map(|_| long.as_str()).collect();
+    let mut f = Follower::new(Everything(policy(1, 1)), FollowerState::default(), 1 << 14);
+    let too_much = f.poll(&forged(&many, true, true)).await.unwrap_err();
+    assert_eq!(too_much, FollowError::TooMuch(1 << 20));
+    assert!(!too_much.is_lie());
+    assert_eq!(f.poll(&forged(&many[..9], true, true)).await.unwrap().len(), 9);
+}
+
+/// Keys that any leaf might change.
+struct Everything(LogPolicy);
+
+impl KeysInForce for Everything {
+    fn reads(&self, _: &[u8]) -> bool {
+        true
+    }
+
+    fn policy(&self, _: u64, _: &[(u64, &[u8])]) -> Option<LogPolicy> {
+        Some(self.0.clone())
+    }
+}
+
+#[tokio::test]
+async fn who_keeps_nothing_but_what_was_seen_takes_no_log_without_it() {
+    let names: Vec<String> = (0..700).map(|n| format!("entry {n}")).collect();
+    let leaves: Vec<&str> = names.iter().map(String::as_str).collect();
+    for (size, step) in [(1, 1 << 20), (300, 1 << 20), (300, 1 << 10), (512, 1 << 10)] {
+        let root = root_of(&leaves[..size]);
+        let seen = size as u64;
+        let fresh = || {
+            let state = FollowerState::default();
+            Follower::new(policy(1, 1), state, step).having_seen(seen, root)
+        };
+        let mut f = fresh();
+        // What nobody cosigned says nothing of the log.
+        let unproven = f.poll(&forged(&leaves[..size - 1], false, true)).await.unwrap_err();
+        assert!(!unproven.is_lie(), "{unproven}");
+        let short = f.poll(&forged(&leaves[..size - 1], true, true)).await.unwrap_err();
+        assert_eq!(short, FollowError::Rollback { got: seen - 1, seen });
+        let mut other = leaves.clone();
+        other[size - 1] = "x";
+        let rewritten = f.poll(&forged(&other, true, true)).await.unwrap_err();
+        assert_eq!(rewritten, FollowError::Rewritten { seen });
+        assert!(rewritten.is_lie() && f.size() == 0 && f.latest().is_none());
+        for log in [&leaves[..], &leaves[..size]] {
+            let (mut f, source) = (fresh(), forged(log, true, true));
+            let mut found = f.poll(&source).await.unwrap();
+            while f.ahead().is_some() {
+                found.extend(f.poll(&source).await.unwrap());
+            }
+            assert_eq!(found.len(), log.len());
+        }
+    }
 }
 
 /// A log that was set back to an old copy of its disk cannot get its new history

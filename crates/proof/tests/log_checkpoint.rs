@@ -134,6 +134,27 @@ fn inclusion_by_path_and_by_recomputing() {
     assert!(checkpoint.extend(&known, &[b"b"]).is_ok());
     assert!(matches!(checkpoint.extend(&known, &[b"c"]), Err(ExtendError::Root { .. })));
     assert!(matches!(checkpoint.extend(&known, &[b"b", b"c"]), Err(ExtendError::Size { .. })));
+
+    // The same by reading twice and keeping nothing.
+    let mut sizes = Vec::new();
+    let mut read = Recomputed::behind(Frontier::new());
+    read.push(&[b"a"], |tree| sizes.push(tree.size()));
+    let half = checkpoint.reach(read.clone()).unwrap_err();
+    assert_eq!(half, ExtendError::Size { known: 0, new: 1, size: 2 });
+    let mut other = read.clone();
+    other.push(&[b"c"], |_| {});
+    assert!(matches!(checkpoint.reach(other), Err(ExtendError::Root { .. })));
+    read.push(&[b"b"], |tree| sizes.push(tree.size()));
+    assert_eq!(sizes, [1, 2]);
+    let mut proven = checkpoint.reach(read).unwrap();
+    for wrong in [&[b"b"][..], &[b"a", b"b"], &[]] {
+        assert_eq!(proven.show(wrong), Err(OtherRun { from: 0 }));
+    }
+    assert_eq!(proven.show(&[b"a"]).unwrap(), all[..1]);
+    assert_eq!(proven.show(&[b"a"]), Err(OtherRun { from: 1 }));
+    assert_eq!(proven.show(&[b"b"]).unwrap(), all[1..]);
+    assert!(proven.is_over() && *proven.tree() == frontier);
+    assert_eq!(proven.show::<&[u8]>(&[]), Err(OtherRun { from: 2 }));
 }
 
 fn example_proof(extra: Option<Vec<u8>>) -> (LogPolicy, TlogProof) {

@@ -14,6 +14,9 @@ use std::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(120);
+/// What a site says of a certificate that it does not take. The other side learns only that
+/// a connection ended, as it might for any reason.
+const TURNED_AWAY: &str = "invalid peer certificate";
 /// Whose keys are replaced; the first three take theirs while they run.
 const WHO: [&str; 4] = ["cell-1", "site", "analyst", "operator"];
 
@@ -83,8 +86,11 @@ pub fn authority(plant: &mut Plant, passports: &Path) -> Result<()> {
     }
     let dir = lost.display().to_string();
     wait("the end of the old certificates", PATIENCE, || {
+        let log = plant.dir.join("site/log.txt");
+        let refusals = || fs::read_to_string(&log).map(|log| log.matches(TURNED_AWAY).count());
+        let before = refusals()?;
         let (taken, _) = plant.try_call(&["--json", "--dir", &dir, "keys", "list"])?;
-        Ok((!taken).then_some(()))
+        Ok((!taken && refusals()? > before).then_some(()))
     })?;
     witness_trusts(plant, &[&new])?;
     plant.down();

@@ -83,6 +83,8 @@ pub struct Inside {
     pub lie: Option<Lie>,
     /// The log that is shown in the place of the true one.
     pub instead: Option<Vec<Vec<u8>>>,
+    /// The entries that are served in the place of those that the checkpoint is over.
+    pub served: Option<Vec<Vec<u8>>>,
     /// The keys that sign it, when they are not the log's own.
     pub signed_by: Option<Keys>,
     /// How often somebody asked for the checkpoint.
@@ -115,6 +117,7 @@ impl Site {
             gone: false,
             lie: None,
             instead: None,
+            served: None,
             signed_by: None,
             asked: 0,
             keys: BTreeMap::new(),
@@ -201,6 +204,7 @@ impl Site {
     pub fn honest(&self) {
         let mut inside = self.inside();
         (inside.lie, inside.instead, inside.signed_by) = (None, None, None);
+        inside.served = None;
     }
 
     /// What has been done is not answered, when that is the lie.
@@ -261,7 +265,7 @@ async fn tile(State(site): State<Site>, UrlPath(path): UrlPath<String>) -> Answe
     assert_eq!(tile.level, None, "a follower that has every entry needs no hashes");
     let inside = site.inside();
     let mut bundle = Vec::new();
-    let leaves = inside.instead.as_ref().unwrap_or(&inside.leaves);
+    let leaves = inside.served.as_ref().or(inside.instead.as_ref()).unwrap_or(&inside.leaves);
     let leaves = leaves.iter().skip((tile.index * FULL) as usize);
     leaves.take(tile.width as usize).for_each(|leaf| push_entry(&mut bundle, leaf).unwrap());
     Ok(Body::from(bundle))

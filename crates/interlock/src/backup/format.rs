@@ -1,16 +1,18 @@
 //! The file of a backup.
 //!
 //! ```text
-//! interlock-backup/v1\n
+//! interlock-backup/v2\n
 //! {"ciphertext":"…","enc":"…"}\n      a fresh key, sealed by HPKE to the recipient
 //! Tink streaming AEAD, AES256_GCM_HKDF, 1 MiB segments, under that key;
 //!   the associated data is all that stands before
 //! ```
 //!
-//! Inside is a tar: the site's folder under `site/`, and at the end `manifest.json`
-//! with the SHA-256 of each file, signed with the site's own key: anybody can seal to
-//! a public key, so opening shows for whom a backup is and not by whom. It can be
-//! opened with libraries that are not ours. Cut, changed or reordered bytes do not open.
+//! Inside is a tar: the site's folder under `site/`, `files.json` with the SHA-256 of
+//! each file, and at the end `manifest.json`, signed with the site's own key: anybody
+//! can seal to a public key, so opening shows for whom a backup is and not by whom. The
+//! manifest names the list by its digest, for what is signed is small and a site has any
+//! number of files. A backup can be opened with libraries that are not ours. Cut,
+//! changed or reordered bytes do not open.
 
 use anyhow::{Context as _, Result, bail};
 use base::{Digest, Id, Millis};
@@ -29,20 +31,26 @@ use vault::{
     },
 };
 
-const MAGIC: &[u8] = b"interlock-backup/v1\n";
-const INFO: &[u8] = b"interlock/backup/v1";
+/// What every backup begins with, of whatever version.
+const NAME: &[u8] = b"interlock-backup/";
+const MAGIC: &[u8] = b"interlock-backup/v2\n";
+const INFO: &[u8] = b"interlock/backup/v2";
 /// The most bytes before the ciphertext.
 const MAX_HEAD: usize = 1024;
 /// The folder in the tar that holds the site's files.
 pub const FOLDER: &str = "site";
+/// The list of the files in the tar, behind the last of them: a JSON array of [`Row`].
+pub const LIST: &str = "files.json";
+/// The most bytes of the list: some six million files.
+pub const MAX_LIST: u64 = 1 << 30;
 /// The last file in the tar.
 pub const MANIFEST: &str = "manifest.json";
 
-/// What a backup holds.
+/// What the site signs about a backup.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Format of this file; 1.
+    /// Format of this file; [`Manifest::VERSION`].
     pub version: u32,
     /// The site.
     pub site: Id,
@@ -54,15 +62,37 @@ pub struct Manifest {
     pub entries: u64,
     /// The root of these entries, which witnesses have cosigned.
     pub root: Digest,
-    /// Every file, in the order of copying.
-    pub files: Vec<Row>,
+    /// Its files.
+    pub files: Files,
+}
+
+impl Manifest {
+    /// The version that this program writes, and the one that it reads.
+    pub const VERSION: u32 = 2;
 }
 
 impl Claim for Manifest {
-    const DOMAIN: &'static [u8] = b"interlock/backup-manifest/v1\0";
+    const DOMAIN: &'static [u8] = b"interlock/backup-manifest/v2\0";
 }
 
-/// One file of a backup.
+/// The list of a backup's files, by what tells it from any other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// How many there are.
+    pub count: u64,
+    /// The SHA-256 of the list's bytes.
+    pub sha256: Digest,
+}
+
+impl Files {
+    /// What tells these bytes, a list of `rows`, from any other list.
+    pub fn of(rows: &[Row], list: &[u8]) -> Self {
+        Self { count: rows.len() as u64, sha256: base::sha256(list) }
+    }
+}
+
+/// One file of a backup, in the order of copying.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
@@ -131,7 +161,7 @@ pub fn open(path: &Path, secret: &[u8; 32]) -> Result<OpeningReader<FileSource>>
     let mut head = Vec::new();
     (&file).take(MAX_HEAD as u64).read_to_end(&mut head)?;
     let Some(rest) = head.strip_prefix(MAGIC) else {
-        bail!("`{}` is not a backup: it does not begin with its name", path.display());
+        bail!("`{}` {}", path.display(), foreign(&head));
     };
     let line = rest.iter().position(|byte| *byte == b'\n').context("the backup's head is cut")?;
     let wrapped: WrappedKey = serde_json::from_slice(rest.get(..line).unwrap_or_default())
@@ -142,4 +172,19 @@ pub fn open(path: &Path, secret: &[u8; 32]) -> Result<OpeningReader<FileSource>>
     let start = head.len() as u64;
     let len = file.metadata()?.len().saturating_sub(start);
     Ok(OpeningReader::new(&key, &head, FileSource { file, start, len })?)
+}
+
+/// Why a file that does not begin as backups of now do cannot be read.
+fn foreign(head: &[u8]) -> String {
+    let version = head.strip_prefix(NAME).and_then(|rest| rest.split(|b| *b == b'\n').next());
+    match version.and_then(|version| std::str::from_utf8(version).ok()) {
+        Some(version) if version.len() <= 8 && version.chars().all(char::is_alphanumeric) => {
+            format!(
+                "is a backup of format {version}, this program reads v{}: it takes the release \
+                 that wrote it",
+                Manifest::VERSION
+            )
+        }
+        _ => "is not a backup: it does not begin with its name".into(),
+    }
 }

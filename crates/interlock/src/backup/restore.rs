@@ -2,10 +2,11 @@
 
 use super::{
     Hashing, Progress,
-    format::{self, FOLDER, FileSource, MANIFEST, Manifest, Row},
+    format::{self, FOLDER, FileSource, Files, LIST, MANIFEST, MAX_LIST, Manifest, Row},
     pour, sound,
 };
 use anyhow::{Context, Result, bail};
+use base::MAX_CANONICAL_BYTES;
 use node::Anchors;
 use proof::recording::Signed;
 use serde::Serialize;
@@ -17,9 +18,6 @@ use std::{
 };
 use vault::seal::OpeningReader;
 
-/// The most bytes of a manifest.
-const MAX_MANIFEST: u64 = 1 << 30;
-
 /// What was restored or verified.
 #[derive(Debug, Serialize)]
 pub struct Restored {
@@ -30,7 +28,7 @@ pub struct Restored {
     /// When the backup was taken.
     pub at: base::Millis,
     /// Files.
-    pub files: usize,
+    pub files: u64,
     /// The plant's genesis entry.
     pub genesis: base::Digest,
     /// Recordings that are whole: their blocks, and the key that the ledger names. Only
@@ -83,7 +81,7 @@ fn restored(manifest: &Manifest, recordings: Option<usize>, findings: Vec<String
         site: manifest.site.to_string(),
         entries: manifest.entries,
         at: manifest.at,
-        files: manifest.files.len(),
+        files: manifest.files.count,
         genesis: manifest.genesis,
         recordings,
         findings,
@@ -100,22 +98,26 @@ fn unpack(
 ) -> Result<Signed<Manifest>> {
     let sealed: OpeningReader<FileSource> = format::open(backup, secret)?;
     let mut tar = tar::Archive::new(sealed);
-    let mut rows: Vec<Row> = Vec::new();
+    let (mut rows, mut list) = (Vec::new(), None::<Vec<u8>>);
     for entry in tar.entries()? {
         let entry = entry.context("the backup does not open")?;
         let path = entry.path()?.into_owned();
         if path == Path::new(MANIFEST) {
-            let mut bytes = Vec::new();
-            entry.take(MAX_MANIFEST).read_to_end(&mut bytes)?;
-            let signed: Signed<Manifest> =
-                serde_json::from_slice(&bytes).context("the backup's manifest")?;
-            if signed.claim.version != 1 {
-                bail!("a backup of version {}, this program reads 1", signed.claim.version);
+            let bytes = bounded(entry, MAX_CANONICAL_BYTES as u64)?;
+            let signed = Signed::<Manifest>::from_bytes(&bytes).context("the backup's manifest")?;
+            let version = signed.claim.version;
+            if version != Manifest::VERSION {
+                bail!("a manifest of version {version}, this program reads {}", Manifest::VERSION);
             }
-            if signed.claim.files != rows {
-                bail!("the backup holds other files than its manifest says");
-            }
+            listed(&signed.claim.files, &list.context("the backup has no list of files")?, &rows)?;
             return Ok(signed);
+        }
+        if list.is_some() {
+            bail!("`{}` stands behind the backup's list of files", path.display());
+        }
+        if path == Path::new(LIST) {
+            list = Some(bounded(entry, MAX_LIST)?);
+            continue;
         }
         let path = inner(&path)?;
         let shown = path.to_str().context("a path that is not UTF-8")?.to_owned();
@@ -129,6 +131,28 @@ fn unpack(
         rows.push(Row { path: shown, bytes, sha256 });
     }
     bail!("the backup has no manifest at its end: it was not finished")
+}
+
+/// All of a file of the tar that has at most `most` bytes.
+fn bounded(file: impl Read, most: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        bail!("the backup's manifest or list of files has more than {most} bytes");
+    }
+    Ok(bytes)
+}
+
+/// That a list is the one which the site signed, and names the files that were found.
+fn listed(signed: &Files, list: &[u8], found: &[Row]) -> Result<()> {
+    if base::sha256(list) != signed.sha256 {
+        bail!("the backup's list of files is not the one that its manifest names");
+    }
+    let rows: Vec<Row> = serde_json::from_slice(list).context("the backup's list of files")?;
+    if rows != found || rows.len() as u64 != signed.count {
+        bail!("the backup holds other files than its list says");
+    }
+    Ok(())
 }
 
 /// A path below the site's folder; anything that could lead elsewhere is refused.

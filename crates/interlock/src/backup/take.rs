@@ -2,7 +2,7 @@
 
 use super::{
     Hashing, Progress,
-    format::{self, FOLDER, FileSink, MANIFEST, Manifest, Row},
+    format::{self, FOLDER, FileSink, Files, LIST, MANIFEST, MAX_LIST, Manifest, Row},
 };
 use anyhow::{Context, Result, bail};
 use base::{Digest, sha256};
@@ -87,24 +87,27 @@ impl<'d, 'a> Archive<'d, 'a> {
         for path in files(self.dir, Path::new("data/keys"), &[])? {
             self.file(&path)?;
         }
+        let list = serde_json::to_vec(&self.rows)?;
+        if list.len() as u64 > MAX_LIST {
+            bail!("{} files: the list of them would pass {MAX_LIST} bytes", self.rows.len());
+        }
+        self.tar.append_data(&mut header(list.len() as u64), LIST, list.as_slice())?;
         let manifest = Manifest {
-            version: 1,
+            version: Manifest::VERSION,
             site: node.anchors.site.clone(),
             genesis: node.anchors.genesis,
             at: now(),
             entries,
             root,
-            files: std::mem::take(&mut self.rows),
+            files: Files::of(&self.rows, &list),
         };
-        let signed = Signed::new(manifest, &*node.signer)?;
-        let bytes = signed.to_bytes()?;
-        let mut header = header(bytes.len() as u64);
-        self.tar.append_data(&mut header, MANIFEST, bytes.as_slice())?;
+        let bytes = Signed::new(manifest, &*node.signer)?.to_bytes()?;
+        self.tar.append_data(&mut header(bytes.len() as u64), MANIFEST, bytes.as_slice())?;
         self.tar.into_inner()?.finish()?.finish()?;
         Ok(Taken {
             entries,
-            files: signed.claim.files.len(),
-            bytes: signed.claim.files.iter().map(|row| row.bytes).sum(),
+            files: self.rows.len(),
+            bytes: self.rows.iter().map(|row| row.bytes).sum(),
             findings: self.findings,
         })
     }

@@ -5,7 +5,7 @@ use super::{
     context::{Context, Failure},
     trace,
 };
-use ::ledger::{FollowError, Reader, RealFs};
+use ::ledger::{FollowError, Follower, FollowerState, ReadError, Reader, RealFs};
 use base::{Digest, Millis};
 use clap::Subcommand;
 use node::{Anchors, Client, keys::FromStart};
@@ -13,6 +13,9 @@ use plant::{Plant, RunStatus};
 use proof::entry::Leaf;
 use serde_json::{Value, json};
 use std::{path::PathBuf, sync::Arc};
+
+/// How many bytes of a site's ledger are held at a time.
+pub const STEP_BYTES: usize = 16 << 20;
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -58,85 +61,131 @@ pub struct Source {
 }
 
 impl Source {
-    /// All witnessed leaves, and the anchors.
-    pub async fn leaves(&self, context: &Context) -> Result<(Vec<Vec<u8>>, Anchors), Failure> {
+    /// Replays all witnessed leaves, at most `until` of them, and shows `each` with the
+    /// plant after it.
+    pub async fn replay(
+        &self,
+        context: &Context,
+        until: Option<u64>,
+        each: impl FnMut(u64, Leaf, &Plant),
+    ) -> Result<Plant, Failure> {
         let anchors = match &self.anchors {
             Some(file) => node::config::read_anchors(file)?,
             None => context.node()?.anchors,
         };
-        let leaves = match &self.ledger {
-            Some(dir) => from_folder(dir, &anchors)?,
-            None => from_site(context, &anchors).await?.0,
-        };
-        Ok((leaves, anchors))
+        let mut replay = Replay { anchors, until, next: 0, plant: None, each };
+        match &self.ledger {
+            Some(dir) => from_folder(dir, &mut replay)?,
+            None => _ = from_site(context, &mut replay).await?,
+        }
+        replay.done()
     }
 }
 
 async fn replay(context: &Context, source: &Source, until: Option<u64>) -> Result<(), Failure> {
-    let (mut leaves, anchors) = source.leaves(context).await?;
-    leaves.truncate(until.and_then(|u| usize::try_from(u).ok()).unwrap_or(usize::MAX));
-    let plant = fold(&leaves, &anchors, |_, _, _| {})?;
+    let plant = source.replay(context, until, |_, _, _| {}).await?;
     let value = summary(&plant);
     context.print(&value, render)
 }
 
-/// Replays a ledger by the plant's rules and shows `each` leaf with the plant after it.
-pub fn fold(
-    leaves: &[Vec<u8>],
-    anchors: &Anchors,
-    mut each: impl FnMut(u64, Leaf, &Plant),
-) -> Result<Plant, Failure> {
-    let mut plant = None::<Plant>;
-    for (index, bytes) in (0..).zip(leaves) {
+/// A ledger that is replayed by the plant's rules, leaf by leaf.
+struct Replay<F> {
+    anchors: Anchors,
+    /// What comes after so many is proven, and not folded.
+    until: Option<u64>,
+    next: u64,
+    plant: Option<Plant>,
+    each: F,
+}
+
+impl<F: FnMut(u64, Leaf, &Plant)> Replay<F> {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let index = self.next;
+        self.next += 1;
+        if self.until.is_some_and(|until| index >= until) {
+            return Ok(());
+        }
         let broken = |e: &dyn std::fmt::Display| Failure::Broken(format!("entry {index}: {e}"));
         let leaf = Leaf::parse(bytes).map_err(|e| broken(&e))?;
-        match &mut plant {
+        let plant = match &mut self.plant {
             None => {
                 let begun = Plant::begin(&leaf).map_err(|e| broken(&e))?;
-                if begun.genesis != anchors.genesis {
+                if begun.genesis != self.anchors.genesis {
                     return Err(broken(&format!(
                         "genesis {}, the anchors name {}",
-                        begun.genesis, anchors.genesis
+                        begun.genesis, self.anchors.genesis
                     )));
                 }
-                plant = Some(begun);
+                self.plant.insert(begun)
             }
             Some(plant) => {
                 plant.append(bytes).map_err(|e| broken(&e))?;
+                plant
             }
-        }
-        if let Some(plant) = &plant {
-            each(index, leaf, plant);
-        }
+        };
+        (self.each)(index, leaf, plant);
+        Ok(())
     }
-    plant.ok_or_else(|| Failure::Failed("the ledger is empty".into()))
+
+    fn done(self) -> Result<Plant, Failure> {
+        self.plant.ok_or_else(|| Failure::Failed("the ledger is empty".into()))
+    }
 }
 
-fn from_folder(dir: &std::path::Path, anchors: &Anchors) -> Result<Vec<Vec<u8>>, Failure> {
-    let checked = ::ledger::check(Arc::new(RealFs), dir, &FromStart(anchors.clone()));
+fn from_folder<F: FnMut(u64, Leaf, &Plant)>(
+    dir: &std::path::Path,
+    replay: &mut Replay<F>,
+) -> Result<(), Failure> {
+    let checked = ::ledger::check(Arc::new(RealFs), dir, &FromStart(replay.anchors.clone()));
     if let Some(finding) = checked.findings.first() {
         return Err(Failure::Broken(format!("{}: {}", finding.file, finding.problem)));
     }
     let size = checked.witnessed.unwrap_or(0);
     let reader = Reader::new(Arc::new(RealFs), dir);
-    reader.read_entries(0..size, size).map_err(|e| Failure::Broken(e.to_string()))
+    reader.for_each_entry(0..size, size, |_, bytes: &[u8]| replay.take(bytes))
 }
 
-/// All leaves of the site's ledger, proven, and when the newest was witnessed.
-pub async fn from_site(
+/// Folds the site's ledger, proven; when its newest checkpoint was witnessed.
+async fn from_site<F: FnMut(u64, Leaf, &Plant)>(
     context: &Context,
-    anchors: &Anchors,
-) -> Result<(Vec<Vec<u8>>, Millis), Failure> {
+    replay: &mut Replay<F>,
+) -> Result<Millis, Failure> {
     let (_, client): (_, Client) = context.client()?;
-    let mut follower =
-        ::ledger::Follower::new(FromStart(anchors.clone()), Default::default(), 1 << 30);
-    let leaves = follower.poll(&client).await.map_err(|e| match e {
-        // Nobody answered, which proves nothing and breaks nothing.
-        FollowError::Source(_) => Failure::Failed(e.to_string()),
-        _ => Failure::Broken(e.to_string()),
-    })?;
-    let witnessed_at = follower.latest().map(|latest| latest.witnessed_at()).unwrap_or_default();
-    Ok((leaves.into_iter().map(|l| l.leaf).collect(), witnessed_at))
+    let keys = FromStart(replay.anchors.clone());
+    let mut follower = Follower::new(keys, FollowerState::default(), STEP_BYTES);
+    loop {
+        for new in follower.poll(&client).await? {
+            replay.take(&new.leaf)?;
+        }
+        if follower.ahead().is_none() {
+            break;
+        }
+    }
+    Ok(follower.latest().map(|latest| latest.witnessed_at()).unwrap_or_default())
+}
+
+impl From<FollowError> for Failure {
+    fn from(error: FollowError) -> Self {
+        match error {
+            // Nobody answered, which proves nothing and breaks nothing.
+            FollowError::Source(_) => Self::Failed(error.to_string()),
+            _ => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+/// The plant as the site's ledger proves it to who has these anchors, and when the newest
+/// of it was witnessed.
+pub async fn proven(context: &Context, anchors: Anchors) -> Result<(Plant, Millis), Failure> {
+    let mut replay = Replay { anchors, until: None, next: 0, plant: None, each: |_, _, _: &_| {} };
+    let witnessed_at = from_site(context, &mut replay).await?;
+    Ok((replay.done()?, witnessed_at))
 }
 
 /// The state's digest is over its JSON, so that two auditors can compare a line.

@@ -4,7 +4,7 @@
 //! list is whole, and a site that hides an entry is found out.
 
 use super::{
-    audit::{Source, fold},
+    audit::Source,
     context::{Context, Failure, duration},
 };
 use base::{Digest, Id, Millis};
@@ -80,37 +80,27 @@ struct Answer {
 }
 
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
-    let (leaves, anchors) = args.source.leaves(context).await?;
-    let mut all = Vec::with_capacity(leaves.len());
-    let mut tipped = Vec::new();
-    let plant = fold(&leaves, &anchors, |index, leaf, plant| {
-        let body = serde_json::from_value(leaf.entry.statement.body.clone()).ok();
-        if let Some(Body::Approve(approve)) = &body
-            && plant.proposals.get(&approve.proposal).is_some_and(|p| p.effective)
-        {
-            tipped.push((index, approve.proposal));
-        }
-        all.extend(body.map(|body| (index, leaf, body)));
-    })?;
+    let mut told = Told::default();
+    let plant = args
+        .source
+        .replay(context, None, |index, leaf, plant| told.take(&args.member, index, leaf, plant))
+        .await?;
     let keys = keys(&plant, &args.member, args.key.as_deref())?;
-    let came = consequences(&all, &tipped);
     let within = |at: Millis| {
         args.since.is_none_or(|since| at >= since) && args.until.is_none_or(|until| at < until)
     };
     let mut entries = Vec::new();
-    for (index, leaf, body) in &all {
+    for (id, index, leaf, body) in &told.own {
         let statement = &leaf.entry.statement;
-        let ours = statement.issuer == args.member && keys.iter().any(|k| k.key == statement.key);
-        if ours && within(leaf.logged_at) {
-            let id = leaf.entry.id()?;
+        if keys.iter().any(|k| k.key == statement.key) && within(leaf.logged_at) {
             entries.push(Signed {
                 index: *index,
-                id,
+                id: *id,
                 logged_at: leaf.logged_at,
                 key: statement.key,
                 word: body.word(),
                 words: words(body),
-                came: came_of(&plant, &came, *index, &id, body),
+                came: told.came_of(&plant, *index, id, body),
             });
         }
     }
@@ -152,64 +142,80 @@ fn keys(plant: &Plant, member: &Id, wanted: Option<&str>) -> Result<Vec<Key>, Fa
     Err(Failure::Failed(text))
 }
 
-/// What later entries say of an earlier one, by the earlier one's identifier.
-type Came = BTreeMap<Digest, Vec<String>>;
-
-fn consequences(all: &[(u64, Leaf, Body)], tipped: &[(u64, Digest)]) -> Came {
-    let mut came = Came::new();
-    for (index, leaf, body) in all {
-        let by = &leaf.entry.statement.issuer;
-        let (of, words) = match body {
-            Body::RunStarted(s) => (s.order, "the robot moved".to_owned()),
-            Body::RunEnded(e) => (e.order, format!("the run {:?}", e.outcome).to_lowercase()),
-            Body::Recording(r) => (r.order, format!("recording `{}` {}", r.stream, r.root)),
-            Body::Refused(r) => match r.request {
-                Some(request) => {
-                    (request, format!("`{by}` refused it by rule `{}`", r.refusal.rule))
-                }
-                None => continue,
-            },
-            Body::Grant(g) => (g.order, format!("`{by}` granted its data to `{}`", g.processor)),
-            Body::Report(r) => (r.grant, format!("`{by}` reported on `{}`", r.part)),
-            Body::RevokeGrant(r) => (r.grant, format!("`{by}` revoked it")),
-            Body::Shredded(s) => (s.shred, "the key was destroyed".to_owned()),
-            Body::Release(r) => (r.hold, format!("`{by}` signed its release")),
-            Body::Passport(p) => (p.report, format!("the passport of `{}` was issued", p.part)),
-            Body::Approve(a) => (a.proposal, format!("`{by}` approved it")),
-            _ => continue,
-        };
-        came.entry(of).or_default().push(format!("entry {index}: {words}"));
-    }
-    for (index, proposal) in tipped {
-        came.entry(*proposal).or_default().push(format!("entry {index}: in force from then on"));
-    }
-    came
+/// What the ledger tells of a member, gathered while it is replayed: no more of it is
+/// held than what the member stated.
+#[derive(Default)]
+struct Told {
+    own: Vec<(Digest, u64, Leaf, Body)>,
+    /// What later entries say of one of these.
+    came: BTreeMap<Digest, Vec<String>>,
+    /// The approvals that brought a proposal into force.
+    tipped: Vec<(u64, Digest)>,
 }
 
-fn came_of(plant: &Plant, came: &Came, index: u64, id: &Digest, body: &Body) -> Vec<String> {
-    let mut lines = came.get(id).cloned().unwrap_or_default();
-    let pending = || plant.orders.get(id).is_some_and(|o| o.status == RunStatus::Pending);
-    let effective = || plant.proposals.get(id).is_some_and(|p| p.effective);
-    match body {
-        Body::Order(_) if pending() => lines.push("no run was started from it".into()),
-        Body::Grant(_) => {
-            if let Some(grant) = plant.grants.get(id) {
-                lines.push(format!("{} reads under it, {} bytes served", grant.reads, grant.used));
-            }
+impl Told {
+    fn take(&mut self, member: &Id, index: u64, leaf: Leaf, plant: &Plant) {
+        let body = serde_json::from_value::<Body>(leaf.entry.statement.body.clone());
+        let (Ok(body), Ok(id)) = (body, leaf.entry.id()) else { return };
+        if let Body::Approve(approve) = &body
+            && plant.proposals.get(&approve.proposal).is_some_and(|p| p.effective)
+        {
+            self.tipped.push((index, approve.proposal));
         }
-        Body::Approve(approve) => {
-            let own = format!("entry {index}: in force");
-            let last = came.get(&approve.proposal).into_iter().flatten();
-            let tipped = last.into_iter().any(|line| line.starts_with(&own));
-            lines.push(match tipped {
+        if let Some((of, words)) = consequence(&leaf.entry.statement.issuer, &body)
+            && let Some(came) = self.came.get_mut(&of)
+        {
+            came.push(format!("entry {index}: {words}"));
+        }
+        if leaf.entry.statement.issuer == *member {
+            self.came.insert(id, Vec::new());
+            self.own.push((id, index, leaf, body));
+        }
+    }
+
+    fn came_of(&self, plant: &Plant, index: u64, id: &Digest, body: &Body) -> Vec<String> {
+        let mut lines = self.came.get(id).cloned().unwrap_or_default();
+        let tipped = self.tipped.iter().filter(|(_, proposal)| proposal == id);
+        lines.extend(tipped.map(|(at, _)| format!("entry {at}: in force from then on")));
+        let pending = || plant.orders.get(id).is_some_and(|o| o.status == RunStatus::Pending);
+        let effective = || plant.proposals.get(id).is_some_and(|p| p.effective);
+        match body {
+            Body::Order(_) if pending() => lines.push("no run was started from it".into()),
+            Body::Grant(_) => {
+                if let Some(grant) = plant.grants.get(id) {
+                    lines.push(format!(
+                        "{} reads under it, {} bytes served",
+                        grant.reads, grant.used
+                    ));
+                }
+            }
+            Body::Approve(_) => lines.push(match self.tipped.iter().any(|(at, _)| *at == index) {
                 true => "with it the change took effect".to_owned(),
                 false => "the change did not take effect by it".to_owned(),
-            });
+            }),
+            Body::Propose(_) if !effective() => lines.push("it never took effect".into()),
+            _ => {}
         }
-        Body::Propose(_) if !effective() => lines.push("it never took effect".into()),
-        _ => {}
+        lines
     }
-    lines
+}
+
+/// Which earlier entry a statement follows from, and in what words.
+fn consequence(by: &Id, body: &Body) -> Option<(Digest, String)> {
+    Some(match body {
+        Body::RunStarted(s) => (s.order, "the robot moved".to_owned()),
+        Body::RunEnded(e) => (e.order, format!("the run {:?}", e.outcome).to_lowercase()),
+        Body::Recording(r) => (r.order, format!("recording `{}` {}", r.stream, r.root)),
+        Body::Refused(r) => (r.request?, format!("`{by}` refused it by rule `{}`", r.refusal.rule)),
+        Body::Grant(g) => (g.order, format!("`{by}` granted its data to `{}`", g.processor)),
+        Body::Report(r) => (r.grant, format!("`{by}` reported on `{}`", r.part)),
+        Body::RevokeGrant(r) => (r.grant, format!("`{by}` revoked it")),
+        Body::Shredded(s) => (s.shred, "the key was destroyed".to_owned()),
+        Body::Release(r) => (r.hold, format!("`{by}` signed its release")),
+        Body::Passport(p) => (p.report, format!("the passport of `{}` was issued", p.part)),
+        Body::Approve(a) => (a.proposal, format!("`{by}` approved it")),
+        _ => return None,
+    })
 }
 
 fn change(change: &Change) -> String {

@@ -4,15 +4,18 @@ use super::{
     context::{Context, Failure, confirm, table},
     proven,
 };
-use base::{Digest, Id, sha256};
+use base::{Bytes, Digest, Id, sha256};
 use clap::Subcommand;
 use node::now;
 use plant::{
     MemberState, Plant, Proposal,
-    body::{Approve, Body, Change, Member, Parameter, Program, RevokeKey, SetRoles, Template},
+    body::{
+        Approve, Body, Change, Keys, Member, Parameter, Program, RevokeKey, SetRoles, Template,
+        Witnesses,
+    },
 };
 use policy::Role;
-use proof::keys::PublicKey;
+use proof::{keys::PublicKey, log::VKey};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
@@ -376,7 +379,8 @@ pub async fn run_change(context: &Context, verb: ChangeVerb) -> Result<(), Failu
             let plant = proven::plant(context).await?;
             let proposal = proven::resolve("proposals", &plant.proposals, &proposal)?;
             if let Some(found) = plant.proposals.get(&proposal) {
-                confirm(&proposed(&plant, found)?, "Approve it?", yes)?;
+                let installed = context.node()?.trust.certificates();
+                confirm(&proposed(&plant, &installed, found)?, "Approve it?", yes)?;
             }
             let (_, client, submitted) =
                 context.state(&Body::Approve(Approve { proposal })).await?;
@@ -417,8 +421,9 @@ pub async fn run_change(context: &Context, verb: ChangeVerb) -> Result<(), Failu
     }
 }
 
-/// A proposal in words, beside what it would replace.
-fn proposed(plant: &Plant, proposal: &Proposal) -> Result<String, Failure> {
+/// A proposal in words, beside what it would replace. `installed` are the roots of
+/// certificates (DER) that this machine trusts.
+fn proposed(plant: &Plant, installed: &[Vec<u8>], proposal: &Proposal) -> Result<String, Failure> {
     let Proposal { change, proposer, .. } = proposal;
     let kind = change.kind();
     let mut words = format!("`{proposer}` proposes a change of kind `{kind}`:\n");
@@ -441,7 +446,7 @@ fn proposed(plant: &Plant, proposal: &Proposal) -> Result<String, Failure> {
         }
         Change::Program(new) => (plant.programs.get(&new.id).map(json).transpose()?, json(new)?),
         Change::Template(new) => (plant.templates.get(&new.id).map(json).transpose()?, json(new)?),
-        Change::Keys(new) => (plant.log_now().ok().map(|log| json(&log)).transpose()?, json(new)?),
+        Change::Keys(new) => (None, keys(plant, installed, new)?.join("\n")),
     };
     Ok(match now {
         Some(now) if now == new => format!("{words}{new}\nnothing of it is new"),
@@ -449,6 +454,56 @@ fn proposed(plant: &Plant, proposal: &Proposal) -> Result<String, Failure> {
         None => format!("{words}{new}"),
     })
 }
+
+/// What becomes of each of the plant's own keys that a change names, a line each. Keys
+/// stand as `keys make` and `keys list` print them. A certificate is shown by its SHA-256,
+/// as `openssl x509 -fingerprint -sha256` prints it, and so is the vault's key beside its
+/// own text: what two people read to each other must be short.
+fn keys(plant: &Plant, installed: &[Vec<u8>], new: &Keys) -> Result<Vec<String>, Failure> {
+    let now = plant.log_now().map_err(Failure::Broken)?;
+    let texts = |keys: &[VKey]| keys.iter().map(VKey::to_string).collect::<Vec<_>>();
+    let vault = |key: &Bytes| {
+        let text = serde_json::to_value(key).unwrap_or_default();
+        format!("{} SHA-256 {}", text.as_str().unwrap_or_default(), sha256(&key.0))
+    };
+    let Keys { authorities, log, vault: sealing, witnesses } = new;
+    let mut lines = Vec::new();
+    let mut compare = |what: &str, now: Vec<String>, new: Vec<String>| {
+        let gone = now.iter().filter(|key| !new.contains(key)).map(|key| ("removed", key));
+        let named = new.iter().map(|key| match now.contains(key) {
+            true => ("stays", key),
+            false => ("added", key),
+        });
+        let line = |(fate, key)| format!("  {fate:<7}  {what} {key}");
+        lines.extend(gone.chain(named).map(line));
+    };
+    if let Some(log) = log {
+        compare("log key", vec![now.log_key().to_string()], vec![log.to_string()]);
+    }
+    if let Some(Witnesses { keys, quorum }) = witnesses {
+        compare("witness", texts(now.witnesses()), texts(keys));
+        compare("quorum", vec![now.quorum().to_string()], vec![quorum.to_string()]);
+    }
+    if let Some(sealing) = sealing {
+        compare("vault key", vec![vault(plant.vault())], vec![vault(sealing)]);
+    }
+    if let Some(roots) = authorities {
+        let digests = |roots: &mut dyn Iterator<Item = &[u8]>| {
+            roots.map(|root| format!("SHA-256 {}", sha256(root))).collect::<Vec<_>>()
+        };
+        let (now, of) = match plant.authorities() {
+            Some((_, now)) => (digests(&mut now.iter().map(|root| &*root.0)), ""),
+            None => (digests(&mut installed.iter().map(Vec::as_slice)), INSTALLED),
+        };
+        compare("certificate authority", now, digests(&mut roots.iter().map(|root| &*root.0)));
+        lines.extend((!of.is_empty()).then(|| of.to_owned()));
+    }
+    Ok(lines)
+}
+
+/// Said where nothing on the ledger tells the roots in force.
+const INSTALLED: &str = "  the ledger states no certificate authority yet: what is removed or \
+                         stays is what this machine was installed with";
 
 fn json(value: &impl Serialize) -> Result<String, Failure> {
     Ok(serde_json::to_string_pretty(value)?)

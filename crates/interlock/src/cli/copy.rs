@@ -1,7 +1,10 @@
 //! `ledger copy` and `ledger extend`: an auditor's own copy, and how it brings a
 //! restored site up to date.
 
-use super::context::{Context, Failure};
+use super::{
+    audit::STEP_BYTES,
+    context::{Context, Failure},
+};
 use ::ledger::{
     Follower, FollowerState, Fs, Reader, RealFs, Store,
     copy::{self, CopyError, Source},
@@ -13,8 +16,6 @@ use std::{path::Path, sync::Arc};
 
 /// The most bytes of a tile or bundle.
 const MAX_TILE: usize = 256 * (MAX_LEAF_BYTES + 2);
-/// The most bytes of entries that are held to verify a checkpoint.
-const MOST_BYTES: usize = 1 << 30;
 
 impl From<CopyError> for Failure {
     fn from(error: CopyError) -> Self {
@@ -53,9 +54,11 @@ pub async fn keep(context: &Context, folder: &Path) -> Result<(), Failure> {
 /// The newest checkpoint, once its entries show whose signatures count on it.
 async fn newest(client: &Client, keys: &FromStart) -> Result<WitnessedCheckpoint, Failure> {
     let keys = FromStart(keys.0.clone());
-    let mut follower = Follower::new(keys, FollowerState::default(), MOST_BYTES);
+    let mut follower = Follower::new(keys, FollowerState::default(), STEP_BYTES);
     follower.poll(client).await.map_err(|e| Failure::Broken(e.to_string()))?;
-    follower.latest().cloned().ok_or_else(|| Failure::Failed("the ledger is empty".into()))
+    // Proven is enough: the entries come with the tiles.
+    let newest = follower.ahead().or(follower.latest()).cloned();
+    newest.ok_or_else(|| Failure::Failed("the ledger is empty".into()))
 }
 
 async fn fetch(client: &Client, folder: &Path, tile: Tile) -> Result<(), Failure> {

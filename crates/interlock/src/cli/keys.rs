@@ -163,8 +163,8 @@ fn authorities(context: &Context, files: &[PathBuf]) -> Result<Option<Vec<Bytes>
 async fn trust(context: &Context, ledger: Option<PathBuf>) -> Result<(), Failure> {
     let node = context.node()?;
     // A folder's own anchors alone say what is proven to it.
-    let (leaves, anchors) = audit::Source { ledger, anchors: None }.leaves(context).await?;
-    let plant = audit::fold(&leaves, &anchors, |_, _, _| {})?;
+    let source = audit::Source { ledger, anchors: None };
+    let plant = source.replay(context, None, |_, _, _| {}).await?;
     if let Some((since, roots)) = node.newer_authorities(&plant) {
         node.take_authorities(since, &roots)?;
     }

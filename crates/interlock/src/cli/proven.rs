@@ -5,7 +5,7 @@
 //! programs or proposals would be signed with the rest.
 
 use super::{
-    audit::{fold, from_site},
+    audit,
     context::{Context, Failure},
 };
 use base::Digest;
@@ -17,8 +17,7 @@ use std::collections::BTreeMap;
 /// could hide a key that was stolen, or a proposal's approval.
 pub async fn plant(context: &Context) -> Result<Plant, Failure> {
     let anchors = context.node()?.anchors;
-    let (leaves, witnessed_at) = from_site(context, &anchors).await?;
-    let plant = fold(&leaves, &anchors, |_, _, _| {})?;
+    let (plant, witnessed_at) = audit::proven(context, anchors).await?;
     let (age, terms) = (now().since(witnessed_at), &plant.anchors);
     let most = terms.freshness_ms.saturating_add(terms.clock_skew_ms);
     if age > most {

@@ -108,4 +108,25 @@ impl House {
         let detail = json(&output)["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains(words), "`{words}` is not in: {detail}");
     }
+
+    /// What an officer is shown of a proposal before anything is signed.
+    #[track_caller]
+    pub fn shown(&self, officer: &str, proposal: &str) -> String {
+        let output = self.try_by(officer, &["change", "approve", proposal]);
+        let detail = json(&output)["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(detail.contains("--yes"), "{detail}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Whether the site takes no certificate of a member's authority. The member learns no
+    /// more than that a connection ended, as it might for any reason; the site says why.
+    pub fn turned_away(&self, member: &str) -> bool {
+        let refusals = || {
+            let log = std::fs::read_to_string(self.at("site/log.txt")).unwrap();
+            log.lines().filter(|line| line.contains("invalid peer certificate")).count()
+        };
+        let before = refusals();
+        let output = self.try_by(member, &["keys", "list"]);
+        !output.status.success() && refusals() > before
+    }
 }

@@ -11,6 +11,7 @@
 //! note bytes --LogPolicy::verify_checkpoint--> WitnessedCheckpoint
 //!                                               |  include(index, leaf, path)
 //!                                               |  extend(frontier, leaves)
+//!                                               |  reach(recomputed), then show(leaves)
 //!                                               v
 //!                                            Included
 //! ```
@@ -41,7 +42,7 @@ pub use checkpoint::{
     BadCheckpoint, Checkpoint, LogSigner, MAX_LOG_SIZE, MAX_NOTE_BYTES, SignedCheckpoint,
     append_signature_lines, cosign,
 };
-pub use included::{ExtendError, Included, NotIncluded};
+pub use included::{ExtendError, Included, NotIncluded, OtherRun, ProvenRuns, Recomputed};
 pub use note::{BadVKey, KeyKind, VKey};
 pub use policy::{BadPolicy, CheckpointError, LogPolicy, WitnessedCheckpoint};
 pub use tlog_proof::{BadProof, ProofError, TlogProof};
