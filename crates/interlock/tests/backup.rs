@@ -4,17 +4,9 @@
 
 mod common;
 
-<<<<<<< HEAD
-use common::{Plant, house::House, id};
-=======
 use base::{Digest, sha256, to_canonical};
-use common::{
-    Plant,
-    house::{House, Parcel, ended, started},
-    id,
-};
+use common::{Plant, house::House, id};
 use futures::{StreamExt, TryStreamExt};
->>>>>>> backup
 use node::{fresh_nonce, now};
 use plant::{Body, body::Hold};
 use reqwest::{Method, StatusCode};

@@ -8,11 +8,7 @@
 use super::{By, Drill, SILENCE};
 use crate::cli::context::Failure;
 use base::Id;
-use node::{
-    Node,
-    config::{Config, ConsoleConfig},
-    now,
-};
+use node::{Node, config::ConsoleConfig, now};
 use plant::body::Body;
 use reqwest::{Client, RequestBuilder, header::ORIGIN};
 use serde_json::Value;
@@ -160,7 +156,9 @@ impl Drill {
             Ok(Door { port, member: Some(member.clone()), http, url })
         };
         let mut doors = vec![door(Port::Site, &site.config.member, &hand.node.config.site)?];
-        if let Some(witness) = site.config.server.as_ref().and_then(|server| server.witnesses.first()) {
+        if let Some(witness) =
+            site.config.server.as_ref().and_then(|server| server.witnesses.first())
+        {
             // It answers the site alone, so it is asked as by a stolen one.
             let http = connect(&site.trust, Some(&site.identity), Some(&witness.member))
                 .map_err(|e| Failure::Failed(e.to_string()))?;

@@ -1,12 +1,14 @@
 //! A stolen site's histories, shown to a witness, and an old one, shown to the gate.
 
 use super::{By, Drill};
-use crate::cli::{audit::fold, context::Failure};
+use crate::cli::{audit::STEP_BYTES, context::Failure};
 use base::{Digest, Id, Millis, Rule, sha256};
 use gate::motion::{MotionProof, MotionRequest, decide};
 use ledger::{Follower, LogSource, SourceError};
 use node::{Client, Node, keys::FromStart, ring};
+use plant::Plant;
 use proof::{
+    entry::Leaf,
     keys::SecretKey,
     log::{
         AddCheckpoint, Checkpoint, LogSigner, MAX_NOTE_BYTES, SignedCheckpoint,
@@ -137,13 +139,21 @@ impl Drill {
         let client = self.auditor.client.clone();
         let note = dated_note(&self.plant, cell, &client, dated).await?;
         let keys = FromStart(cell.anchors.clone());
-        let mut follower = Follower::new(keys, Default::default(), 1 << 30);
-        let shown = follower.poll(&Shown { note, client }).await.map_err(|e| failed(&e))?;
-        let leaves: Vec<_> = shown.iter().map(|new| new.leaf.clone()).collect();
-        let plant = fold(&leaves, &cell.anchors, |_, _, _| {})?;
-        let index = plant.index_of(&order).and_then(|index| usize::try_from(index).ok());
-        let (Some(own), Some(newest)) = (index.and_then(|at| shown.get(at)), follower.latest())
-        else {
+        let mut follower = Follower::new(keys, Default::default(), STEP_BYTES);
+        let source = Shown { note, client };
+        let (mut plant, mut own) = (None, None);
+        while own.is_none() || follower.ahead().is_some() {
+            let steps = follower.poll(&source).await.map_err(|e| failed(&e))?;
+            if steps.is_empty() {
+                break;
+            }
+            for new in steps {
+                if fold(&mut plant, &new.leaf)? == order {
+                    own = Some(new);
+                }
+            }
+        }
+        let (Some(plant), Some(own), Some(newest)) = (plant, own, follower.latest()) else {
             return Err(Failure::Failed("the order is not on the ledger".into()));
         };
         let request = MotionRequest { cell: cell.member(), order, consumed: false, distrust: None };
@@ -151,6 +161,15 @@ impl Drill {
         // What opens here moves nothing: only the cell has a driver to hand it to.
         Ok(decide(&plant, &request, &proof, now).map(drop))
     }
+}
+
+/// Folds one more leaf; its entry.
+fn fold(plant: &mut Option<Plant>, leaf: &[u8]) -> Result<Digest, Failure> {
+    if let Some(plant) = plant {
+        return plant.append(leaf).map_err(|e| failed(&e));
+    }
+    let begun = Plant::begin(&Leaf::parse(leaf).map_err(|e| failed(&e))?);
+    Ok(plant.insert(begun.map_err(|e| failed(&e))?).genesis)
 }
 
 /// The newest checkpoint, cosigned at a time by every key of the witnesses.
