@@ -70,6 +70,9 @@ pub fn authority(plant: &mut Plant, passports: &Path) -> Result<()> {
 
     let lost = plant.dir.with_file_name("operator-of-the-old-root");
     copied(&plant.dir.join("operator"), &lost)?;
+    let dir = lost.display().to_string();
+    // It takes the site's new certificate, so that what is refused is its own old one.
+    plant.call(&["--json", "--dir", &dir, "keys", "trust"])?;
     for home in homes(&plant.dir)? {
         let member = home.file_name().and_then(|name| name.to_str()).context("a folder's name")?;
         // Who may not read the ledger has learned them by now: from a grant, or its operator.
@@ -84,7 +87,6 @@ pub fn authority(plant: &mut Plant, passports: &Path) -> Result<()> {
     for machine in ["site", "cell-1"] {
         knows(plant, machine, 1)?;
     }
-    let dir = lost.display().to_string();
     wait("the end of the old certificates", PATIENCE, || {
         let log = plant.dir.join("site/log.txt");
         let refusals = || fs::read_to_string(&log).map(|log| log.matches(TURNED_AWAY).count());
