@@ -22,8 +22,8 @@ use transport::{
 
 /// How long a controller may take to say that it listens to everybody.
 const GREETING: Duration = Duration::from_secs(2);
-/// How often a handshake is tried whose alert did not arrive: who closes a connection
-/// on words that it has not read cuts its own off.
+/// How often something is tried whose answer did not arrive: who closes a connection on
+/// words that it has not read cuts its own off.
 const TRIES: u32 = 10;
 /// The most bytes of an answer to what should be refused.
 const MOST: usize = 4096;
@@ -124,6 +124,21 @@ async fn answer(request: RequestBuilder) -> Result<Vec<u8>, AnswerError> {
 
 fn nonsense() -> Vec<u8> {
     [b"{\"v\":".as_slice(), &[0xff; 64]].concat()
+}
+
+/// What a port says of a body. Who is sent more than it takes answers and closes, and its
+/// words are lost when the rest of the body meets a closed connection: so it is sent again.
+async fn heard(
+    send: impl AsyncFn() -> Result<Vec<u8>, AnswerError>,
+) -> Result<Vec<u8>, AnswerError> {
+    let mut said = send().await;
+    for _ in 1..TRIES {
+        if !matches!(said, Err(AnswerError::Transport(_))) {
+            break;
+        }
+        said = send().await;
+    }
+    said
 }
 
 impl Drill {
@@ -228,11 +243,12 @@ impl Drill {
     /// What an address must not take, and then a question that it must answer.
     async fn bodies(&mut self, door: &Door, place: &Place) -> Result<(), Failure> {
         let (kib, name) = (place.too_much, place.name);
-        let said = answer(door.post(place.path).body(vec![b'x'; kib << 10])).await;
+        let said = heard(async || answer(door.post(place.path).body(vec![b'x'; kib << 10])).await);
+        let said = said.await;
         let sent = format!("{kib} KiB sent to {name}");
         self.answered(door, &sent, By::http(413, TOO_LARGE), said).await;
 
-        let said = answer(door.post(place.path).body(nonsense())).await;
+        let said = heard(async || answer(door.post(place.path).body(nonsense())).await).await;
         let sent = format!("nonsense sent to {name}");
         match place.parser {
             Some(words) => self.answered(door, &sent, By::http(400, words), said).await,
@@ -265,8 +281,20 @@ impl Drill {
         }
     }
 
-    /// A question that a port answers while it works.
+    /// A question that a port answers while it works. It may have ended the connection
+    /// that a bad body came by, and a question that is on its way on that one is lost.
     async fn honest(&self, door: &Door) -> Result<(), Failure> {
+        let mut said = self.asked(door).await;
+        for _ in 1..TRIES {
+            if said.is_ok() {
+                break;
+            }
+            said = self.asked(door).await;
+        }
+        said
+    }
+
+    async fn asked(&self, door: &Door) -> Result<(), Failure> {
         match door.port {
             Port::Site => drop(self.auditor.client.get::<Value>("/overview").await?),
             Port::Witness => drop(self.cosigned().await?),
