@@ -34,7 +34,8 @@ cargo xtask COMMAND
                           (--console: do it once, then open the web console to you)
   test                    everything that must hold: format, lints, dependencies,
                           tests, foreign clients, a plant end to end
-                          (--end-to-end: only that last part)
+                          (--plants: only whole plants and the browser;
+                          --end-to-end: only one plant and the attacks on it)
   peers                   install the foreign clients that the tests use
   console build|check|browser|gallery
                           build the web console; check it; drive it in Chromium

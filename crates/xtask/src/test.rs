@@ -17,6 +17,11 @@ pub fn run(arguments: &[String]) -> Result<()> {
         peers::install()?;
         return end_to_end(&build("dev")?);
     }
+    if flag(arguments, "--plants") {
+        peers::install()?;
+        console::embed()?;
+        return plants(&build("dev")?);
+    }
     step("format");
     start(&mut cargo(&["fmt", "--all", "--check"]))?;
     step("core dependencies");
@@ -48,16 +53,27 @@ pub fn run(arguments: &[String]) -> Result<()> {
     openapi(&bin)?;
     start(&mut cargo(&["test", "--workspace", "--locked"]))?;
     console::check(&bin)?;
-    step("a plant end to end");
-    end_to_end(&bin)?;
-    step("a plant killed and starved, in short");
-    chaos::short()?;
-    console::browser(&bin, &[])?;
+    plants(&bin)?;
     match unaudited {
         None => println!("everything holds"),
         Some(why) => println!("everything holds; not asked, for known advisories: {why}"),
     }
     Ok(())
+}
+
+/// Whole plants of real processes: two at a time, because each waits for its robot most
+/// of the time.
+fn plants(bin: &Path) -> Result<()> {
+    let beside = bin.to_owned();
+    let console = std::thread::spawn(move || console::browser(&beside, &[]));
+    step("a plant end to end");
+    let done = end_to_end(bin).and_then(|()| {
+        step("a plant killed and starved, in short");
+        chaos::short()
+    });
+    // Whatever became of the one, the other's processes end before this one does.
+    let console = console.join().map_err(|_| anyhow!("the browser's part panicked"))?;
+    done.and(console)
 }
 
 /// The API's description is golden: a change of the API shows in review.
