@@ -40,7 +40,7 @@ use tokio::sync::watch;
 /// The most bytes of a bundle: 256 leaves with their lengths.
 const MAX_BUNDLE: usize = FULL as usize * (MAX_LEAF_BYTES + 2);
 /// How many bytes of entries are taken in one step. A longer log takes more steps.
-const STEP_BYTES: usize = 16 << 20;
+const STEP_BYTES: usize = 4 << 20;
 /// How long the site may keep an answer until it has another checkpoint.
 const WAIT: Duration = Duration::from_secs(10);
 /// How soon a log that had nothing new is looked at again, should the site not wait.

@@ -193,15 +193,15 @@ async fn a_log_that_contradicts_itself_is_distrusted_until_a_person_says_otherwi
     assert_eq!(plant.robot.motions().starts, 1);
 }
 
-/// More than the cell holds of a log at a time.
+/// More than the cell holds of a log at a time, and more than a bundle.
 fn grow(plant: &Plant) {
     let cell = plant.node("cell-1");
-    for _ in 0..520 {
+    for _ in 0..300 {
         let refusal = Refusal {
             who: "anna".into(),
             what: "a run".into(),
             rule: Rule::Time,
-            reason: "x".repeat(60_000),
+            reason: "x".repeat(20_000),
             accepted: "earlier".into(),
         };
         let refused = Body::Refused(Refused { gate: "motion".into(), refusal, request: None });
