@@ -1,8 +1,9 @@
 //! The data gate: what stands before the vault's bytes.
 //!
 //! A read needs a live grant that names the reader and the recording and has
-//! budget left, also when it asks for no bytes: every read is an entry. The caller logs the read before it serves the first byte, and
-//! the fold debits the budget then, so two reads cannot spend the same bytes.
+//! budget left, also when it asks for no bytes: every read is an entry. The caller logs
+//! the read before it serves the first byte, and the fold debits the budget then, so two
+//! reads cannot spend the same bytes.
 
 use base::{Digest, Id, Millis, Refusal, Rule};
 use plant::{Plant, body::Read};

@@ -3,9 +3,10 @@
 //! Each new checkpoint is verified, its entries are fetched and their root is
 //! recomputed, and what was seen is on the disk before anything is decided from
 //! it. What is missed after a long time, or at a start, is folded beside the view that
-//! decisions rest on, in steps, and takes its place when it is whole. A log that shrinks, forks or holds what it must not is distrusted, for
-//! good: a person at the cell says when it may be trusted again
-//! (`interlock-cell trust --reset`). A site that is silent or slow is only that.
+//! decisions rest on, in steps, and takes its place when it is whole. A log that shrinks,
+//! forks or holds what it must not is distrusted, for good: a person at the cell says when
+//! it may be trusted again (`interlock-cell trust --reset`). A site that is silent or slow
+//! is only that.
 //!
 //! The site is asked to answer when it has another checkpoint, so that nothing here
 //! waits for a clock. It may answer at once, late or never: then the log is looked at
