@@ -6,8 +6,8 @@
 mod common;
 
 use common::processes::{House, program};
-use ledger::{FollowError, Follower, FollowerState, LogSource, SourceError};
-use node::{Client, Node, fresh_nonce, keys::FromStart, now};
+use ledger::{FollowError, Follower, FollowerState, LogSource};
+use node::{AtCheckpoint, Client, Node, fresh_nonce, keys::FromStart, now};
 use plant::{Body, body::Hold};
 use proof::{
     keys::SecretKey,
@@ -71,22 +71,6 @@ impl House {
     fn proposed(&self, arguments: &[&str]) -> String {
         let proposed = self.by("officer-1", arguments);
         proposed["id"].as_str().unwrap().to_owned()
-    }
-}
-
-/// A log under another checkpoint than its own.
-struct Shown {
-    note: Vec<u8>,
-    client: Client,
-}
-
-#[async_trait::async_trait]
-impl LogSource for Shown {
-    async fn checkpoint(&self) -> Result<Vec<u8>, SourceError> {
-        Ok(self.note.clone())
-    }
-    async fn entries(&self, index: u64, width: u64) -> Result<Vec<u8>, SourceError> {
-        self.client.entries(index, width).await
     }
 }
 
@@ -180,11 +164,11 @@ async fn a_running_plant_gets_new_keys() {
     let signed = retired.sign(tree.size(), tree.root());
     let line = cosign(&name, &*old_witness, signed.checkpoint(), now().0 / 1000).unwrap();
     let note = append_signature_lines(signed.note(), line.as_bytes());
-    let stolen = Shown { note, client: client.clone() };
+    let stolen = AtCheckpoint { note, client: client.clone() };
     let refused = follower().poll(&stolen).await.unwrap_err();
     assert!(matches!(refused, FollowError::Retired(_)), "{refused}");
     // An older checkpoint counts under the keys of its time.
-    let older = Shown { note: old_note, client: client.clone() };
+    let older = AtCheckpoint { note: old_note, client: client.clone() };
     assert!(follower().poll(&older).await.unwrap().len() < leaves.len());
 
     // Killed at any moment, the site goes on with the new key; the witness drops its old one.

@@ -117,3 +117,22 @@ impl ledger::LogSource for Client {
         bundle.map_err(|e| ledger::SourceError(e.to_string()))
     }
 }
+
+/// A site's log under one checkpoint, whatever its newest is.
+pub struct AtCheckpoint {
+    /// The checkpoint's note.
+    pub note: Vec<u8>,
+    /// Where the entries come from.
+    pub client: Client,
+}
+
+#[async_trait::async_trait]
+impl ledger::LogSource for AtCheckpoint {
+    async fn checkpoint(&self) -> Result<Vec<u8>, ledger::SourceError> {
+        Ok(self.note.clone())
+    }
+
+    async fn entries(&self, index: u64, width: u64) -> Result<Vec<u8>, ledger::SourceError> {
+        self.client.entries(index, width).await
+    }
+}

@@ -17,7 +17,7 @@ pub mod ring;
 pub mod rotation;
 mod sources;
 
-pub use client::{Client, ClientError};
+pub use client::{AtCheckpoint, Client, ClientError};
 pub use config::{Anchors, Config, Node, NodeError};
 pub use granted::{Granted, GrantedError};
 pub use sources::{fresh_nonce, fresh_seed, now};

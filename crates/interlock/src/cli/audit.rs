@@ -73,7 +73,7 @@ impl Source {
             Some(file) => node::config::read_anchors(file)?,
             None => context.node()?.anchors,
         };
-        let mut replay = Replay { anchors, until, next: 0, plant: None, each };
+        let mut replay = Replay::new(anchors, until, each);
         match &self.ledger {
             Some(dir) => from_folder(dir, &mut replay)?,
             None => _ = from_site(context, &mut replay).await?,
@@ -89,7 +89,7 @@ async fn replay(context: &Context, source: &Source, until: Option<u64>) -> Resul
 }
 
 /// A ledger that is replayed by the plant's rules, leaf by leaf.
-struct Replay<F> {
+pub(super) struct Replay<F> {
     anchors: Anchors,
     /// What comes after so many is proven, and not folded.
     until: Option<u64>,
@@ -99,7 +99,12 @@ struct Replay<F> {
 }
 
 impl<F: FnMut(u64, Leaf, &Plant)> Replay<F> {
-    fn take(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    /// Of no leaf yet; `each` sees every one with the plant after it.
+    pub(super) fn new(anchors: Anchors, until: Option<u64>, each: F) -> Self {
+        Self { anchors, until, next: 0, plant: None, each }
+    }
+
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let index = self.next;
         self.next += 1;
         if self.until.is_some_and(|until| index >= until) {
@@ -127,7 +132,12 @@ impl<F: FnMut(u64, Leaf, &Plant)> Replay<F> {
         Ok(())
     }
 
-    fn done(self) -> Result<Plant, Failure> {
+    /// Where an entry stands, among those that were taken.
+    pub(super) fn index_of(&self, entry: &Digest) -> Option<u64> {
+        self.plant.as_ref()?.index_of(entry)
+    }
+
+    pub(super) fn done(self) -> Result<Plant, Failure> {
         self.plant.ok_or_else(|| Failure::Failed("the ledger is empty".into()))
     }
 }
@@ -183,7 +193,7 @@ impl From<ReadError> for Failure {
 /// The plant as the site's ledger proves it to who has these anchors, and when the newest
 /// of it was witnessed.
 pub async fn proven(context: &Context, anchors: Anchors) -> Result<(Plant, Millis), Failure> {
-    let mut replay = Replay { anchors, until: None, next: 0, plant: None, each: |_, _, _: &_| {} };
+    let mut replay = Replay::new(anchors, None, |_, _, _: &_| {});
     let witnessed_at = from_site(context, &mut replay).await?;
     Ok((replay.done()?, witnessed_at))
 }

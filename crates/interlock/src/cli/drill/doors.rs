@@ -5,7 +5,7 @@
 //! ask there. After each of it the port must answer an honest question: a server that
 //! fell over has refused nothing.
 
-use super::{By, Drill, SILENCE};
+use super::{ALERT, By, Drill, SILENCE};
 use crate::cli::context::Failure;
 use base::Id;
 use node::{Node, config::ConsoleConfig, now};
@@ -126,15 +126,17 @@ fn nonsense() -> Vec<u8> {
     [b"{\"v\":".as_slice(), &[0xff; 64]].concat()
 }
 
-/// What a port says of a body. Who is sent more than it takes answers and closes, and its
-/// words are lost when the rest of the body meets a closed connection: so it is sent again.
+/// What a port says, be it by an alert. Who refuses before it has read all answers and
+/// closes, and its words are lost when the rest meets a closed connection: so it is sent
+/// again.
 async fn heard(
     send: impl AsyncFn() -> Result<Vec<u8>, AnswerError>,
 ) -> Result<Vec<u8>, AnswerError> {
     let mut said = send().await;
     for _ in 1..TRIES {
-        if !matches!(said, Err(AnswerError::Transport(_))) {
-            break;
+        match &said {
+            Err(e @ AnswerError::Transport(_)) if !e.to_string().contains(ALERT) => {}
+            _ => break,
         }
         said = send().await;
     }
@@ -227,14 +229,7 @@ impl Drill {
             ("without a certificate", unasked, nobody),
             ("with a certificate of another authority", forgery, forged),
         ] {
-            let mut said = Ok(Vec::new());
-            for _ in 0..TRIES {
-                said = answer(post(&http, &door.url, place.path)).await;
-                let silent = matches!(&said, Err(e @ AnswerError::Transport(_)) if !e.to_string().contains(&by.words));
-                if !silent {
-                    break;
-                }
-            }
+            let said = heard(async || answer(post(&http, &door.url, place.path)).await).await;
             self.report.note(&format!("{}, {what}", place.name), by, said);
         }
         Ok(())
@@ -243,8 +238,8 @@ impl Drill {
     /// What an address must not take, and then a question that it must answer.
     async fn bodies(&mut self, door: &Door, place: &Place) -> Result<(), Failure> {
         let (kib, name) = (place.too_much, place.name);
-        let said = heard(async || answer(door.post(place.path).body(vec![b'x'; kib << 10])).await);
-        let said = said.await;
+        let too_much = || door.post(place.path).body(vec![b'x'; kib << 10]);
+        let said = heard(async || answer(too_much()).await).await;
         let sent = format!("{kib} KiB sent to {name}");
         self.answered(door, &sent, By::http(413, TOO_LARGE), said).await;
 

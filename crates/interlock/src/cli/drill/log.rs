@@ -1,14 +1,15 @@
 //! A stolen site's histories, shown to a witness, and an old one, shown to the gate.
 
 use super::{By, Drill};
-use crate::cli::{audit::STEP_BYTES, context::Failure};
+use crate::cli::{
+    audit::{Replay, STEP_BYTES},
+    context::Failure,
+};
 use base::{Digest, Id, Millis, Rule, sha256};
 use gate::motion::{MotionProof, MotionRequest, decide};
-use ledger::{Follower, LogSource, SourceError};
-use node::{Client, Node, keys::FromStart, ring};
-use plant::Plant;
+use ledger::Follower;
+use node::{AtCheckpoint, Client, Node, keys::FromStart, ring};
 use proof::{
-    entry::Leaf,
     keys::SecretKey,
     log::{
         AddCheckpoint, Checkpoint, LogSigner, MAX_NOTE_BYTES, SignedCheckpoint,
@@ -140,20 +141,22 @@ impl Drill {
         let note = dated_note(&self.plant, cell, &client, dated).await?;
         let keys = FromStart(cell.anchors.clone());
         let mut follower = Follower::new(keys, Default::default(), STEP_BYTES);
-        let source = Shown { note, client };
-        let (mut plant, mut own) = (None, None);
-        while own.is_none() || follower.ahead().is_some() {
-            let steps = follower.poll(&source).await.map_err(|e| failed(&e))?;
-            if steps.is_empty() {
-                break;
-            }
-            for new in steps {
-                if fold(&mut plant, &new.leaf)? == order {
+        let source = AtCheckpoint { note, client };
+        let mut replay = Replay::new(cell.anchors.clone(), None, |_, _, _: &_| {});
+        let mut own = None;
+        loop {
+            for new in follower.poll(&source).await.map_err(|e| failed(&e))? {
+                replay.take(&new.leaf)?;
+                if replay.index_of(&order) == Some(new.included.index()) {
                     own = Some(new);
                 }
             }
+            if follower.ahead().is_none() {
+                break;
+            }
         }
-        let (Some(plant), Some(own), Some(newest)) = (plant, own, follower.latest()) else {
+        let plant = replay.done()?;
+        let (Some(own), Some(newest)) = (own, follower.latest()) else {
             return Err(Failure::Failed("the order is not on the ledger".into()));
         };
         let request = MotionRequest { cell: cell.member(), order, consumed: false, distrust: None };
@@ -161,15 +164,6 @@ impl Drill {
         // What opens here moves nothing: only the cell has a driver to hand it to.
         Ok(decide(&plant, &request, &proof, now).map(drop))
     }
-}
-
-/// Folds one more leaf; its entry.
-fn fold(plant: &mut Option<Plant>, leaf: &[u8]) -> Result<Digest, Failure> {
-    if let Some(plant) = plant {
-        return plant.append(leaf).map_err(|e| failed(&e));
-    }
-    let begun = Plant::begin(&Leaf::parse(leaf).map_err(|e| failed(&e))?);
-    Ok(plant.insert(begun.map_err(|e| failed(&e))?).genesis)
 }
 
 /// The newest checkpoint, cosigned at a time by every key of the witnesses.
@@ -202,21 +196,4 @@ fn own_lines(note: &[u8], origin: &str) -> Vec<u8> {
         .split_inclusive('\n')
         .filter(|line| !line.starts_with('\u{2014}') || line.starts_with(&own));
     kept.collect::<String>().into_bytes()
-}
-
-/// A log under another checkpoint than its newest.
-struct Shown {
-    note: Vec<u8>,
-    client: Client,
-}
-
-#[async_trait::async_trait]
-impl LogSource for Shown {
-    async fn checkpoint(&self) -> Result<Vec<u8>, SourceError> {
-        Ok(self.note.clone())
-    }
-
-    async fn entries(&self, index: u64, width: u64) -> Result<Vec<u8>, SourceError> {
-        self.client.entries(index, width).await
-    }
 }
